@@ -1,0 +1,55 @@
+"""Which projection matrices freeze now. Pure: scores in, positions out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def select_paper(scores: Sequence[float], initial: int, fraction: float) -> list[int]:
+    """The paper's rule: floor(r · n) of all n matrices are frozen, the lowest scores first.
+
+    Args:
+        scores: of the matrices that still train, in module order; ties freeze in that order.
+        initial: n, matrices that trained at the start.
+        fraction: r(t) of the schedule.
+
+    Returns:
+        Positions in ``scores`` to freeze now.
+    """
+    frozen = initial - len(scores)
+    wanted = math.floor(fraction * initial + 1e-9)
+    order = sorted(range(len(scores)), key=lambda position: scores[position])
+    return sorted(order[: max(0, wanted - frozen)])
+
+
+def select_official(elements: Sequence[Tensor], remaining: float) -> list[int]:
+    """The rule of the authors' code: a matrix freezes when its mean is below a quantile of elements.
+
+    The threshold is the k-th smallest of all single elements of Ī ∘ Ū over the matrices that still
+    train, k = int(n · (1 - ρ)) with n such elements. Scores are heavy-tailed, so a mean lies far
+    above the median element, and little freezes until ρ is small.
+
+    Args:
+        elements: Ī ∘ Ū of the matrices that still train, in module order.
+        remaining: ρ of the schedule.
+
+    Returns:
+        Positions in ``elements`` to freeze now.
+    """
+    threshold = official_threshold(elements, remaining)
+    if threshold is None:
+        return []
+    return [position for position, part in enumerate(elements) if float(part.mean()) < threshold]
+
+
+def official_threshold(elements: Sequence[Tensor], remaining: float) -> float | None:
+    """The k-th smallest element, or None where k is 0."""
+    if not elements:
+        return None
+    flat = torch.cat([part.reshape(-1) for part in elements])
+    k = int(flat.numel() * (1.0 - remaining))
+    return float(torch.kthvalue(flat, k).values) if k > 0 else None

@@ -1,0 +1,73 @@
+"""Dominance, non-dominated sorting and crowding distance.
+
+Every function takes an array of shape ``(points, objectives)`` in which smaller is better in
+every column; who maximises flips the sign before calling.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def _points(values: ArrayLike) -> NDArray[np.float64]:
+    points = np.asarray(values, dtype=np.float64)
+    if points.ndim != 2:
+        raise ValueError(f"points must have shape (points, objectives), got {points.shape}")
+    if np.isnan(points).any():
+        row = int(np.argwhere(np.isnan(points))[0][0])
+        raise ValueError(f"point {row} holds NaN: {points[row].tolist()}")
+    return points
+
+
+def non_domination_rank(values: ArrayLike) -> NDArray[np.int64]:
+    """Rank of every point: 0 on the front, 1 on the front once rank 0 is taken away, and so on.
+
+    A point dominates another when it is no worse in every column and better in one, so equal
+    points share a rank.
+
+    Args:
+        values: shape ``(points, objectives)``, minimised.
+
+    Raises:
+        ValueError: the array is not two-dimensional or holds NaN.
+    """
+    points = _points(values)
+    no_worse = (points[:, None, :] <= points[None, :, :]).all(axis=2)
+    better = (points[:, None, :] < points[None, :, :]).any(axis=2)
+    dominates = no_worse & better
+    ranks = np.full(len(points), -1, dtype=np.int64)
+    rank = 0
+    while (ranks < 0).any():
+        left = ranks < 0
+        front = left & ~(dominates & left[:, None]).any(axis=0)
+        ranks[front] = rank
+        rank += 1
+    return ranks
+
+
+def non_dominated(values: ArrayLike) -> NDArray[np.bool_]:
+    """Which points no other point dominates; shape ``(points,)``."""
+    return non_domination_rank(values) == 0
+
+
+def crowding_distance(values: ArrayLike) -> NDArray[np.float64]:
+    """Crowding distance of NSGA-II (Deb et al. 2002): how far a point's neighbours lie apart.
+
+    The two extreme points of every objective are infinitely far; objectives in which all points
+    agree do not count.
+
+    Args:
+        values: shape ``(points, objectives)``.
+    """
+    points = _points(values)
+    distance = np.zeros(len(points))
+    for column in points.T:
+        spread = column.max(initial=-np.inf) - column.min(initial=np.inf)
+        if not spread > 0 or not np.isfinite(spread):
+            continue
+        order = np.argsort(column, kind="stable")
+        ordered = column[order]
+        distance[order[[0, -1]]] = np.inf
+        distance[order[1:-1]] += (ordered[2:] - ordered[:-2]) / spread
+    return distance

@@ -1,0 +1,119 @@
+"""What a search knows of itself, as plain values.
+
+The engine makes these from the Optuna study; tracking and results read nothing else, so neither
+needs to know Optuna, Ray or torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+State = Literal["waiting", "running", "complete", "pruned", "failed"]
+
+
+@dataclass(frozen=True)
+class FreezeEvent:
+    """One projection matrix and when it stopped training.
+
+    Attributes:
+        layer: index of the transformer block, counted from 0.
+        role: what the adapted module does there, for example ``ffn_in``.
+        matrix: ``A`` (r × in) or ``B`` (out × r).
+        step: optimizer step (0-based) at which it was frozen; None while it still trains.
+    """
+
+    layer: int
+    role: str
+    matrix: Literal["A", "B"]
+    step: int | None
+
+
+@dataclass(frozen=True)
+class Rung:
+    """An evaluation at a fixed fraction of a trial's training.
+
+    Attributes:
+        index: 1 for the first; the last one is the end of training.
+        step: optimizer steps done.
+        fraction: part of all optimizer steps done, in (0, 1].
+        measures: what was measured so far, by name (``score``, ``trainable_params``, …).
+        projected: the same measures carried forward to the full length, by name.
+        at: when it was reported, in seconds since the epoch.
+        checkpoint: folder of the checkpoint relative to the run directory.
+    """
+
+    index: int
+    step: int
+    fraction: float
+    measures: Mapping[str, float]
+    projected: Mapping[str, float]
+    at: float
+    checkpoint: str | None = None
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One configuration and all that became of it.
+
+    Attributes:
+        number: 0-based, in the order in which configurations were proposed.
+        state: ``complete`` only when trained to the end.
+        settings: the whole configuration, nested as in the space file.
+        label: a short name made of the settings, ``aflora r4 ffn paper``.
+        mark: name of a configuration the user enqueued, ``AFLoRA, paper``; else None.
+        values: objective → value; only of complete trials.
+        measures: everything measured at the last rung, by name.
+        rungs: in order.
+        freezing: one event for each matrix that trained at the start.
+        total_steps: optimizer steps of the full length; None before the first rung.
+        reason: why it was pruned or failed.
+        started, finished: seconds since the epoch.
+        adapter: folder relative to the run directory, for front members.
+    """
+
+    number: int
+    state: State
+    settings: Mapping[str, Any]
+    label: str
+    mark: str | None = None
+    values: Mapping[str, float] | None = None
+    measures: Mapping[str, float] = field(default_factory=dict)
+    rungs: tuple[Rung, ...] = ()
+    freezing: tuple[FreezeEvent, ...] = ()
+    total_steps: int | None = None
+    reason: str | None = None
+    started: float | None = None
+    finished: float | None = None
+    adapter: str | None = None
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """A whole search on one task.
+
+    Attributes:
+        name: of the search, from the space file.
+        task: name of the task.
+        model: name of the backbone as the space file gives it.
+        metric: what ``score`` is here, ``accuracy`` or ``Matthews correlation``.
+        objectives: objective → ``max`` or ``min``, in the order of the space file.
+        trials: in the order of their numbers.
+        reference: reference point of the hypervolume, objective → value in the objective's own
+            unit; None until enough trials are complete.
+        provenance: commit, versions, machine, fingerprint of the data, seed.
+    """
+
+    name: str
+    task: str
+    model: str
+    metric: str
+    objectives: Mapping[str, Literal["max", "min"]]
+    trials: tuple[TrialRecord, ...]
+    reference: Mapping[str, float] | None
+    provenance: Mapping[str, Any]
+
+    def in_state(self, *states: State) -> tuple[TrialRecord, ...]:
+        """The trials in any of these states, in the order of their numbers."""
+        return tuple(trial for trial in self.trials if trial.state in states)
