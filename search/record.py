@@ -6,6 +6,8 @@ needs to know Optuna, Ray or torch.
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -51,6 +53,33 @@ class Rung:
     projected: Mapping[str, float]
     at: float
     checkpoint: str | None = None
+
+
+@dataclass(frozen=True)
+class RungReport:
+    """What a worker tells the driver at a rung.
+
+    Attributes:
+        rung: the evaluation; ``at`` and ``checkpoint`` are the driver's to fill in.
+        freezing: one event for each matrix that trained at the start, as of now.
+        total_steps: optimizer steps of the full length.
+    """
+
+    rung: Rung
+    freezing: tuple[FreezeEvent, ...]
+    total_steps: int
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> RungReport:
+        values = json.loads(text)
+        return cls(
+            Rung(**values["rung"]),
+            tuple(FreezeEvent(**event) for event in values["freezing"]),
+            values["total_steps"],
+        )
 
 
 @dataclass(frozen=True)

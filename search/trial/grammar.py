@@ -1,18 +1,21 @@
 """The embedded default task: sentences generated from a small seeded grammar.
 
-A sentence of the ``negation`` task is two clauses that disagree, joined by a contrast:
+A sentence of the ``negation`` task is two clauses in a frame:
 
-    although the soup was hardly good , the waiter was really helpful .
+    although meals were hardly nice , writers were anything but cruel
 
 Its label is the sentiment of the clause that *wins*: the one a ``but`` leads to, or the one an
-``although`` makes way for. A clause's sentiment is that of its adjective, flipped by each negation
-before it. Every adjective occurs as often under either label, so a bag of words is worth nothing;
-the splits share the function words and no noun or adjective, so what is learnt must be the rule.
+``although`` makes way for. A clause's sentiment is that of its adjective, flipped where its verb
+negates it. In a contrast the other clause says the opposite, in an agreement it says the same.
+Either label meets every frame and verb equally often, so neither tells anything by itself; the
+splits share the function words and no noun or adjective, so what can be learnt is the rule.
 
-The sentences of a split under one label are numbered, from 0 to ``capacity - 1``, by the choices
-that make them up. Drawing rows is drawing numbers without replacement: no sentence comes twice,
-and the rows depend on the arguments alone.
+The sentences of a split under one label are numbered by the choices that make them up. Drawing
+rows is drawing numbers without replacement: no sentence comes twice, and the rows depend on the
+arguments alone.
 """
+
+from __future__ import annotations
 
 import math
 import random
@@ -37,21 +40,22 @@ class Lexicon:
 
 
 class Frame(NamedTuple):
-    """How two clauses are joined, and which of them (0 or 1) carries the sentence's sentiment."""
+    """How two clauses are joined: which of them (0 or 1) wins, and whether the other agrees."""
 
     pattern: str
     winner: int
+    agree: bool
 
 
 class Verb(NamedTuple):
-    """A copula with its adverbs, and whether they flip the adjective after it."""
+    """A verb with its adverbs, and whether they flip the adjective after it."""
 
     text: str
     flips: bool
 
 
 class Clause(NamedTuple):
-    """``the <noun> <verb> <adjective>``; ``positive`` is the adjective's own sentiment."""
+    """``<noun> <verb> <adjective>``; ``positive`` is the adjective's own sentiment."""
 
     noun: str
     verb: Verb
@@ -74,8 +78,8 @@ LEXICONS: Mapping[str, Lexicon] = MappingProxyType(
     {
         "train": Lexicon(
             nouns=_words(
-                "room hotel waiter soup film actor story book song band doctor nurse teacher "
-                "lesson car engine garden house phone screen game player town beach"
+                "rooms hotels shops films actors stories books songs bands doctors nurses "
+                "teachers lessons cars engines gardens houses phones games players towns beaches"
             ),
             positive=_words(
                 "good great lovely beautiful charming brilliant excellent pleasant helpful clean "
@@ -89,38 +93,54 @@ LEXICONS: Mapping[str, Lexicon] = MappingProxyType(
         ),
         "validation": Lexicon(
             nouns=_words(
-                "dinner chef novel writer singer album school coach train driver camera "
-                "market bar guide tour park"
+                "meals dishes novels writers singers albums schools coaches trains drivers "
+                "cameras markets bars guides tours parks"
             ),
             positive=_words(
                 "wonderful nice amazing fantastic perfect fun gorgeous magnificent remarkable "
                 "outstanding enjoyable graceful"
             ),
             negative=_words(
-                "dreadful unpleasant miserable filthy pathetic ridiculous worthless cruel "
-                "hideous tedious lousy depressing"
+                "unpleasant miserable filthy pathetic ridiculous worthless cruel hideous "
+                "inferior harsh sloppy hopeless"
             ),
         ),
     }
 )
 
 FRAMES = (
-    Frame("{} , but {} .", 1),
-    Frame("{} , yet {} .", 1),
-    Frame("although {} , {} .", 1),
-    Frame("even though {} , {} .", 1),
-    Frame("{} , although {} .", 0),
-    Frame("{} , even though {} .", 0),
+    Frame("{} and {}", 1, True),
+    Frame("{} so {}", 1, True),
+    Frame("{} while {}", 1, True),
+    Frame("{} but {}", 1, False),
+    Frame("{} yet {}", 1, False),
+    Frame("although {} , {}", 1, False),
+    Frame("even if {} , {}", 1, False),
+    Frame("{} although {}", 0, False),
+    Frame("{} even if {}", 0, False),
 )
 
 VERBS = (
-    Verb("was", False),
-    Verb("was really", False),
-    Verb("was always", False),
-    Verb("was not", True),
-    Verb("was never", True),
-    Verb("was hardly", True),
+    Verb("were", False),
+    Verb("seemed", False),
+    Verb("looked", False),
+    Verb("were so", False),
+    Verb("were really", False),
+    Verb("were always", False),
+    Verb("were nothing but", False),
+    Verb("were never less than", False),
+    Verb("were never far from", False),
+    Verb("were never anything but", False),
+    Verb("were not", True),
+    Verb("were never", True),
+    Verb("were hardly", True),
+    Verb("were rarely", True),
+    Verb("were far from", True),
+    Verb("were anything but", True),
 )
+
+
+TASKS = ("negation",)
 
 
 def label(sentence: Sentence) -> int:
@@ -130,71 +150,75 @@ def label(sentence: Sentence) -> int:
 
 
 def text(sentence: Sentence) -> str:
-    """The sentence in words, lower-cased, its tokens set apart by single spaces."""
+    """The sentence in lower-case words, its tokens set apart by single spaces."""
     return sentence.frame.pattern.format(
-        *(f"the {clause.noun} {clause.verb.text} {clause.adjective}" for clause in sentence.clauses)
+        *(f"{clause.noun} {clause.verb.text} {clause.adjective}" for clause in sentence.clauses)
     )
 
 
-class _Space:
-    """The numbered sentences of one split under one label."""
+class Space:
+    """The numbered sentences of one split under one label: a product of independent choices."""
 
-    def __init__(self, lexicon: Lexicon, label: int) -> None:
-        self._lexicon, self._label = lexicon, label
+    def __init__(self, lexicon: Lexicon, wanted: int) -> None:
+        self._lexicon, self._positive = lexicon, bool(wanted)
         nouns = len(lexicon.nouns)
-        adjectives = min(len(lexicon.positive), len(lexicon.negative))
-        # frame; the first clause's noun, verb, adjective; the second's, its noun another one
-        clause = len(VERBS), adjectives
+        clause = (len(VERBS), min(len(lexicon.positive), len(lexicon.negative)))
         self._sizes = (len(FRAMES), nouns, *clause, nouns - 1, *clause)
 
     def __len__(self) -> int:
         return math.prod(self._sizes)
 
     def __getitem__(self, number: int) -> Sentence:
+        """The sentence whose choices are the digits of ``number``, least significant first."""
         digits = []
         for size in self._sizes:
             number, digit = divmod(number, size)
             digits.append(digit)
-        frame, first_noun, *first, second_noun, second_verb, second_adjective = digits
-        chosen = FRAMES[frame]
-        second_noun += second_noun >= first_noun
-        choices = (first_noun, *first), (second_noun, second_verb, second_adjective)
-        clauses = [
-            self._clause(noun, VERBS[verb], adjective, bool(self._label) == (place == chosen.winner))
-            for place, (noun, verb, adjective) in enumerate(choices)
-        ]
-        return Sentence(chosen, (clauses[0], clauses[1]))
+        frame_at, noun, verb, adjective, other, other_verb, other_adjective = digits
+        frame = FRAMES[frame_at]
+        other += other >= noun  # the second clause is about something else
+        loser = self._positive == frame.agree
+        first, second = (loser, self._positive) if frame.winner else (self._positive, loser)
+        return Sentence(
+            frame,
+            (
+                self._clause(noun, verb, adjective, first),
+                self._clause(other, other_verb, other_adjective, second),
+            ),
+        )
 
-    def _clause(self, noun: int, verb: Verb, adjective: int, wanted: bool) -> Clause:
-        """The clause whose sentiment, after its verb, is the one wanted."""
-        positive = wanted != verb.flips
+    def _clause(self, noun: int, verb: int, adjective: int, sentiment: bool) -> Clause:
+        """The clause that has this sentiment after its verb."""
+        positive = sentiment != VERBS[verb].flips
         adjectives = self._lexicon.positive if positive else self._lexicon.negative
-        return Clause(self._lexicon.nouns[noun], verb, adjectives[adjective], positive)
-
-
-TASKS = ("negation",)
+        return Clause(self._lexicon.nouns[noun], VERBS[verb], adjectives[adjective], positive)
 
 
 def generate(task: str, split: str, rows: int, seed: int) -> list[tuple[str, int]]:
-    """Draw ``rows`` different labelled sentences of a split, half of them under either label.
+    """Draw different labelled sentences of a split, half of them under either label.
 
-    Where ``rows`` is odd, label 0 has one row more. Raises ``ValueError`` for a task or a split
-    that does not exist, and for more rows than the grammar has sentences.
+    Args:
+        task: one of :data:`TASKS`.
+        split: a key of :data:`LEXICONS`.
+        rows: how many; where it is odd, label 0 has one more.
+        seed: what the draw depends on, with the split; the same rows on every machine.
+
+    Raises:
+        ValueError: for an unknown task or split, or rows the grammar cannot give.
     """
     if task not in TASKS:
         raise ValueError(f"task {task!r} is not one of {', '.join(TASKS)}")
     if split not in LEXICONS:
         raise ValueError(f"split {split!r} is not one of {', '.join(LEXICONS)}")
-    spaces = [_Space(LEXICONS[split], label) for label in (0, 1)]
-    wanted = [rows - rows // 2, rows // 2]
-    if rows < 0 or any(count > len(space) for count, space in zip(wanted, spaces, strict=True)):
-        limit = sum(map(len, spaces))
+    spaces = [Space(LEXICONS[split], wanted) for wanted in (0, 1)]
+    limit = sum(len(space) for space in spaces)
+    if not 0 <= rows <= limit:
         raise ValueError(f"rows {rows} is not between 0 and {limit}, the sentences of {split!r}")
-    rng = random.Random(f"{task} {split} {seed}")
+    rng = random.Random(f"{task} {split} {seed}")  # noqa: S311 - a draw to repeat, not a secret
     drawn = [
-        (text(space[number]), label)
-        for label, (space, count) in enumerate(zip(spaces, wanted, strict=True))
-        for number in rng.sample(range(len(space)), count)
+        (text(space[number]), wanted)
+        for wanted, space in enumerate(spaces)
+        for number in rng.sample(range(len(space)), (rows + 1 - wanted) // 2)
     ]
     rng.shuffle(drawn)
     return drawn

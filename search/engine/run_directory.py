@@ -1,0 +1,121 @@
+"""The run directory: where everything of a run lies, and who may write to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from filelock import FileLock, Timeout
+
+from search.spec.errors import Mistake, SpecError
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Paths of a run; everything it knows lies below ``root``."""
+
+    root: Path
+
+    @property
+    def space(self) -> Path:
+        return self.root / "space.yaml"
+
+    @property
+    def study(self) -> Path:
+        return self.root / "study.db"
+
+    @property
+    def mlflow(self) -> Path:
+        return self.root / "mlflow.db"
+
+    @property
+    def artifacts(self) -> Path:
+        return self.root / "mlartifacts"
+
+    @property
+    def trials(self) -> Path:
+        return self.root / "trials"
+
+    @property
+    def adapters(self) -> Path:
+        return self.root / "adapters"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report.html"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / ".lock"
+
+    def check_new(self) -> None:
+        """Raise SpecError unless a new run can be made here; writes nothing."""
+        where = f"--out {self.root}"
+        if self.root.exists() and not self.root.is_dir():
+            raise SpecError("command line", [Mistake(where, "is a file, not a folder")])
+        if self.study.exists():
+            what = "already holds a run; go on with it with --resume, or choose another --out"
+            raise SpecError("command line", [Mistake(where, what)])
+        if self.root.is_dir() and any(self.root.iterdir()):
+            what = "is not empty and holds no run; choose another --out"
+            raise SpecError("command line", [Mistake(where, what)])
+        place = self.root
+        while not place.exists():
+            place = place.parent
+        if not place.is_dir():
+            what = f"cannot be made: {place} is a file"
+            raise SpecError("command line", [Mistake(where, what)])
+        if not _writable(place):
+            what = f"cannot be written: no permission in {place}"
+            raise SpecError("command line", [Mistake(where, what)])
+
+    def check_resumable(self) -> None:
+        """Raise SpecError unless a run lies here that this process can go on with."""
+        where = f"--out {self.root}"
+        if not self.study.exists():
+            what = "holds no run to resume; leave out --resume to start one"
+            raise SpecError("command line", [Mistake(where, what)])
+        if not _writable(self.root):
+            raise SpecError("command line", [Mistake(where, "cannot be written: no permission")])
+
+
+def _writable(folder: Path) -> bool:
+    """Whether files can be made in a folder; asking the system, which root always answers yes to,
+    would miss a read-only file system."""
+    probe = folder / ".aflora-search-probe"
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError:
+        return False
+    return True
+
+
+class RunLock:
+    """Held by the one driver that may write to a run directory.
+
+    Raises:
+        SpecError: on entering, when another driver holds it.
+    """
+
+    def __init__(self, directory: RunDirectory) -> None:
+        self._directory = directory
+        self._lock = FileLock(directory.lock)
+
+    def __enter__(self) -> None:
+        self._directory.root.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            where = f"--out {self._directory.root}"
+            what = "another driver is working on this run; wait for it, or stop it first"
+            raise SpecError("command line", [Mistake(where, what)]) from None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._lock.release()

@@ -1,0 +1,16 @@
+"""The figures of a search: each a pure function of its record."""
+
+from search.results.figures.curves import curves_figure
+from search.results.figures.freezing import freezing_figure, freezing_members
+from search.results.figures.front import front_figure
+from search.results.figures.history import hypervolume_figure
+from search.results.figures.trials import trials_figure
+
+__all__ = [
+    "curves_figure",
+    "freezing_figure",
+    "freezing_members",
+    "front_figure",
+    "hypervolume_figure",
+    "trials_figure",
+]

@@ -1,0 +1,140 @@
+"""What a search found, in sentences that its record supports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from search.pareto.front import front
+from search.record import StudyRecord, TrialRecord
+from search.results.measured import final
+from search.results.units import ratio, readable, title
+from search.spec.objectives import OBJECTIVES
+
+# With more marks than this the paragraph becomes a list; the table has them all.
+_MOST_MARKS = 4
+# Below this difference two costs are called equal.
+_SAME = 0.05
+
+_NOUNS = {
+    "trainable_params": "parameters",
+    "trainable_params_start": "parameters at the start",
+    "trainable_params_end": "parameters at the end",
+}
+
+
+def headline(study: StudyRecord) -> list[str]:
+    """Sentences: the best trial, the marks beside it, a cheaper member, and what that rests on."""
+    members = front(study.trials, list(study.objectives))
+    if not members:
+        return [_nothing_complete(study)]
+    best, complete = members[0], len(study.in_state("complete"))
+    sentences = [_best(best, study)]
+    sentences += [
+        _beside(trial, best, study) for trial in _marks(study) if trial.number != best.number
+    ][:_MOST_MARKS]
+    cheapest = _cheapest(members, study)
+    if cheapest is not None and cheapest.number != best.number and cheapest.mark is None:
+        sentences.append(
+            f"On the front, the fewest parameters are those of {_cheap(cheapest, study)}."
+        )
+    sentences.append(
+        f"{len(members)} of {complete} complete {_plural(complete, 'trial')} "
+        f"{'is' if len(members) == 1 else 'are'} on the front."
+    )
+    if complete > 1:
+        sentences.append(
+            "Each was trained once, and the best of many single runs looks better than it is: "
+            "confirm it with other seeds before relying on it."
+        )
+    return sentences
+
+
+def trial_name(trial: TrialRecord) -> str:
+    """``Trial 7 (aflora r4 ffn)``, with the mark where it has one."""
+    names = [name for name in (trial.mark, trial.label) if name]
+    return f"Trial {trial.number} ({'; '.join(names)})" if names else f"Trial {trial.number}"
+
+
+def _nothing_complete(study: StudyRecord) -> str:
+    counts = [
+        f"{count} {state}"
+        for state in ("running", "waiting", "pruned", "failed")
+        if (count := len([t for t in study.trials if t.state == state]))
+    ]
+    return "No trial is complete yet" + (f": {', '.join(counts)}." if counts else ".")
+
+
+def _best(best: TrialRecord, study: StudyRecord) -> str:
+    first, *others = study.objectives
+    what = "best" if first == "score" else "lowest"
+    value = readable(first, final(best, first))
+    text = f"{trial_name(best)} has the {what} {title(first, study.metric)}, {value}"
+    costs = [_cost(name, final(best, name)) for name in others if final(best, name) is not None]
+    return f"{text}, {_listed(costs)}." if costs else f"{text}."
+
+
+def _cost(name: str, value: float | None) -> str:
+    amount = readable(name, value)
+    if name == "trainable_params":
+        return f"with {amount} trainable parameters on average"
+    if name in _NOUNS:
+        return f"with {amount} trainable {_NOUNS[name]}"
+    if name == "train_seconds":
+        return f"in {amount} of training"
+    if name == "train_flops":
+        return f"for {amount} of training"
+    return f"{title(name)} {amount}"
+
+
+def _marks(study: StudyRecord) -> list[TrialRecord]:
+    return [trial for trial in study.trials if trial.mark is not None]
+
+
+def _beside(trial: TrialRecord, best: TrialRecord, study: StudyRecord) -> str:
+    name = f"The configuration “{trial.mark}”"
+    if trial.state != "complete" or not trial.values:
+        became = {"pruned": "was pruned", "failed": "failed"}.get(trial.state, f"is {trial.state}")
+        return f"{name} {became}."
+    first, *others = study.objectives
+    text = f"{name} reached {readable(first, final(trial, first))}"
+    times = [
+        _times(other, theirs / ours)
+        for other in others
+        if (theirs := final(trial, other)) is not None
+        and (ours := final(best, other)) is not None
+        and OBJECTIVES[other].direction == "min"
+        and ours > 0
+    ]
+    return f"{text} with {_listed(times)}." if times else f"{text}."
+
+
+def _times(name: str, factor: float) -> str:
+    noun = _NOUNS.get(name, title(name))
+    return f"the same {noun}" if abs(factor - 1) < _SAME else f"{ratio(factor)} the {noun}"
+
+
+def _cheapest(members: tuple[TrialRecord, ...], study: StudyRecord) -> TrialRecord | None:
+    if "trainable_params" not in study.objectives:
+        return None
+    return min(members, key=lambda trial: _values(trial)["trainable_params"])
+
+
+def _cheap(trial: TrialRecord, study: StudyRecord) -> str:
+    values = _values(trial)
+    text = f"{trial_name(trial)[0].lower()}{trial_name(trial)[1:]}: "
+    text += readable("trainable_params", values["trainable_params"])
+    if "score" not in values:
+        return text
+    return f"{text}, at {title('score', study.metric)} {readable('score', values['score'])}"
+
+
+def _values(trial: TrialRecord) -> Mapping[str, float]:
+    return trial.values or {}
+
+
+def _plural(count: int, noun: str) -> str:
+    return noun if count == 1 else f"{noun}s"
+
+
+def _listed(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

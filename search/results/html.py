@@ -1,0 +1,132 @@
+"""The report: one HTML file that needs no network, no server and no other file."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+
+import jinja2
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from search.pareto.front import front, hypervolume_history
+from search.record import StudyRecord
+from search.results.figures import (
+    curves_figure,
+    freezing_figure,
+    freezing_members,
+    front_figure,
+    hypervolume_figure,
+    trials_figure,
+)
+from search.results.headline import headline, trial_name
+from search.results.settings import flattened, legible
+from search.results.tables import front_table, trials_table
+from search.results.units import duration, title
+from search.results.writing import write_atomically
+
+
+def write_report(study: StudyRecord, path: Path) -> None:
+    """Write the report of a study to ``path``: words, front, tables and plots.
+
+    Plotly and the figures' data are inside it, compressed. Its content security policy admits
+    just the two scripts it carries, by their hashes, and no address at all.
+    """
+    freezing = freezing_members(study)
+    figures = {
+        "front": front_figure(study),
+        "trials": trials_figure(study),
+        "curves": curves_figure(study),
+        "volume-seconds": hypervolume_figure(study, "seconds"),
+        "volume-trials": hypervolume_figure(study, "trials"),
+        **{f"freezing-{trial.number}": freezing_figure(trial) for trial in freezing},
+    }
+    script, plotly = _part("report.js"), get_plotlyjs()
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    page = environment.from_string(_part("report.html")).render(
+        study=study,
+        headline=headline(study),
+        facts=_facts(study),
+        counts=_counts(study),
+        details=_details(study),
+        objectives=_listed([title(name, study.metric) for name in study.objectives]),
+        front_table=front_table(study),
+        trials_table=trials_table(study),
+        freezing=[(f"freezing-{trial.number}", trial_name(trial)) for trial in freezing],
+        heights={name: figure.layout.height for name, figure in figures.items()},
+        style=_part("report.css"),
+        script=script,
+        script_sources=f"'{_hash(script)}' '{_hash(plotly)}'",
+        plotly=_packed(plotly),
+        figures=_packed(_as_json(figures)),
+    )
+    write_atomically(path, page)
+
+
+def _part(name: str) -> str:
+    return resources.files("search.results").joinpath(name).read_text(encoding="utf-8")
+
+
+def _hash(script: str) -> str:
+    digest = hashlib.sha256(script.encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode()}"
+
+
+def _packed(text: str) -> str:
+    # No time stamp: the same study gives the same file.
+    return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
+
+
+def _as_json(figures: Mapping[str, go.Figure]) -> str:
+    return json.dumps({name: json.loads(figure.to_json()) for name, figure in figures.items()})
+
+
+def _facts(study: StudyRecord) -> list[tuple[str, str]]:
+    """Name and value of what the head of the page says beside the title."""
+    facts = [("task", study.task), ("model", study.model), ("metric", study.metric)]
+    moments = [
+        moment
+        for trial in study.trials
+        for moment in (trial.started, trial.finished)
+        if moment is not None
+    ]
+    if moments:
+        began = datetime.fromtimestamp(min(moments), UTC)
+        facts.append(("started", f"{began:%Y-%m-%d %H:%M} UTC"))
+        facts.append(("took", duration(max(moments) - min(moments))))
+    seed = study.provenance.get("seed")
+    return facts if seed is None else [*facts, ("seed", str(seed))]
+
+
+def _counts(study: StudyRecord) -> list[tuple[str, str]]:
+    """Number and noun of each tile."""
+    members = front(study.trials, list(study.objectives))
+    history = hypervolume_history(study)
+    counts = [(str(len(study.in_state("complete"))), "complete")]
+    counts += [
+        (str(count), state)
+        for state in ("pruned", "failed", "running", "waiting")
+        if (count := len([trial for trial in study.trials if trial.state == state]))
+    ]
+    counts.append((str(len(members)), "on the front"))
+    if history:
+        noun = "hypervolume" if study.reference else "hypervolume, provisional"
+        counts.append((f"{history[-1][1]:.4g}", noun))
+    return counts
+
+
+def _details(study: StudyRecord) -> list[tuple[str, str]]:
+    """Provenance, one line for each leaf."""
+    return [(key, legible(value)) for key, value in flattened(study.provenance).items()]
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,33 @@
+"""What is known of a trial's measures: at its end, or projected from where it stopped."""
+
+from __future__ import annotations
+
+import math
+
+from search.record import TrialRecord
+
+
+def final(trial: TrialRecord, name: str) -> float | None:
+    """The value a trial ended with: its objective value, else its last measure; None if unknown."""
+    for source in (trial.values, trial.measures, trial.rungs[-1].measures if trial.rungs else None):
+        if source is not None and _finite(source.get(name)):
+            return source[name]
+    return None
+
+
+def projected(trial: TrialRecord, name: str) -> float | None:
+    """The value a trial was on course for: a cost carried forward to the full length."""
+    if trial.rungs and _finite(trial.rungs[-1].projected.get(name)):
+        return trial.rungs[-1].projected[name]
+    return final(trial, name)
+
+
+def extent(trial: TrialRecord) -> float | None:
+    """Seconds between the start and the end of a trial, waiting for a machine included."""
+    if trial.started is None or trial.finished is None:
+        return None
+    return trial.finished - trial.started
+
+
+def _finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)

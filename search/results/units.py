@@ -1,0 +1,88 @@
+"""Measures as people write them: 12.3 k, 21.4 s, 3.10 TFLOPs, each with its name in words."""
+
+from __future__ import annotations
+
+import math
+
+from search.spec.objectives import OBJECTIVES
+
+# A number and its unit stay on one line.
+GAP = "\N{NO-BREAK SPACE}"
+MISSING = "\N{EN DASH}"
+
+_PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z")
+
+
+def readable(name: str, value: float | None) -> str:
+    """The value of a measure with three significant digits and its unit; scores with four places.
+
+    Args:
+        name: of the measure; its ending says what it counts (``_params``, ``_seconds``,
+            ``_flops``, ``_bytes``).
+        value: in the measure's own unit; None or not finite gives a dash.
+    """
+    if value is None or not math.isfinite(value):
+        return MISSING
+    if name == "score":
+        return f"{value:.4f}"
+    if "_params" in name:
+        return _count(value)
+    if name.endswith("_per_second"):
+        return f"{_count(value)}/s" if abs(value) < 1000 else f"{_count(value)}{GAP}/s"
+    if name.endswith("_seconds"):
+        return duration(value)
+    if name.endswith("_flops"):
+        return _with_prefix(value, "FLOPs")
+    if name.endswith("_bytes"):
+        return _with_prefix(value, "B")
+    return f"{value:.4g}"
+
+
+def duration(seconds: float) -> str:
+    """``21.4 s``, ``3 min 24 s`` or ``2 h 05 min``."""
+    if seconds < 59.95:
+        return f"{_three_digits(seconds)}{GAP}s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60}{GAP}min{GAP}{whole % 60:02d}{GAP}s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60}{GAP}h{GAP}{minutes % 60:02d}{GAP}min"
+
+
+def ratio(value: float) -> str:
+    """``10.1×``: how many times as much."""
+    return f"{_three_digits(value)}×" if value < 1000 else f"{value:,.0f}×"
+
+
+def title(name: str, metric: str = "score") -> str:
+    """A measure's name in words; ``score`` is called what it is in this study."""
+    if name == "score":
+        return metric
+    if name in OBJECTIVES:
+        return OBJECTIVES[name].title
+    return name.replace("_", " ")
+
+
+def _count(value: float) -> str:
+    if abs(value) < 1000 and value == int(value):
+        return str(int(value))
+    return _with_prefix(value, "").rstrip(GAP)
+
+
+def _with_prefix(value: float, unit: str) -> str:
+    power = 0
+    # 999.5 would be written as 1000 with three digits, so it already takes the next prefix.
+    while abs(value) >= 999.5 and power < len(_PREFIXES) - 1:
+        value /= 1000.0
+        power += 1
+    return f"{_three_digits(value)}{GAP}{_PREFIXES[power]}{unit}"
+
+
+def _three_digits(value: float) -> str:
+    if value == 0:
+        return "0"
+    if abs(value) < 0.001:
+        return f"{value:.2e}"
+    rounded = float(f"{value:.3g}")
+    whole_digits = max(1, math.floor(math.log10(abs(rounded))) + 1)
+    return f"{rounded:.{max(0, 3 - whole_digits)}f}"

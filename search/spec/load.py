@@ -1,0 +1,196 @@
+"""Read a space file: YAML in, a checked space out, or every mistake at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from search.spec.distributions import Group
+from search.spec.errors import Mistake, SpecError
+from search.spec.schema import DATA_SOURCES, Space
+from search.spec.tasks import TASKS, Task
+from search.spec.tree import Enqueued, enqueued, parse_tree, pydantic_mistakes
+
+
+@dataclass(frozen=True)
+class LoadedSpace:
+    """A space file that holds no mistake.
+
+    Attributes:
+        source: the file.
+        space: every key but the two below, resolved.
+        tree: ``search``.
+        enqueued: configurations to try first.
+    """
+
+    source: str
+    space: Space
+    tree: Group
+    enqueued: tuple[Enqueued, ...]
+
+    @property
+    def task(self) -> Task:
+        return TASKS[self.space.tasks[0]]
+
+    def resolved(self) -> dict[str, Any]:
+        """The space with every default written out; :func:`load_space` reads it back."""
+        return self.space.model_dump(mode="json", exclude_none=True)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2 floats: 1e-3 is a number, as everyone who writes a learning rate expects."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:float"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$"
+    ),
+    list("-+0123456789."),
+)
+
+
+def load_space(path: str | Path, overrides: Sequence[str] = ()) -> LoadedSpace:
+    """Read and check a space file.
+
+    Args:
+        path: the file.
+        overrides: ``key=value`` pairs that win over the file; the value is YAML, the key dotted.
+
+    Raises:
+        SpecError: with every mistake of the file and the overrides.
+    """
+    source = str(path)
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SpecError(source, [Mistake("(file)", "does not exist")]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(source, [Mistake("(file)", f"cannot be read: {error}")]) from None
+    content, lines, mistakes = _parse(text, source)
+    mistakes += _override(content, overrides)
+
+    space: Space | None = None
+    try:
+        space = Space.model_validate(content)
+    except ValidationError as error:
+        mistakes += pydantic_mistakes(error, Space)
+    search = content.get("search")
+    tree, entries = Group({}), []
+    if isinstance(search, Mapping):
+        tree, found = parse_tree(search)
+        mistakes += found
+        queue = content.get("enqueue")
+        for index, entry in enumerate(queue if isinstance(queue, list) and not found else []):
+            if isinstance(entry, Mapping):
+                read, wrong = enqueued(tree, entry, f"enqueue.{index}")
+                entries.append(read)
+                mistakes += wrong
+    if mistakes or space is None:
+        placed = [_at_line(mistake, lines) for mistake in _distinct(mistakes)]
+        raise SpecError(source, sorted(placed, key=lambda mistake: mistake.line or 0))
+    return LoadedSpace(source, space, tree, tuple(entries))
+
+
+def _parse(text: str, source: str) -> tuple[dict[str, Any], dict[str, int], list[Mistake]]:
+    """Content, the line of every key, and keys that stand twice."""
+    try:
+        node = yaml.compose(text, Loader=_Loader)
+        content = yaml.load(text, Loader=_Loader)  # noqa: S506 - _Loader is a SafeLoader
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark is not None else None
+        problem = getattr(error, "problem", None) or str(error)
+        raise SpecError(source, [Mistake("(file)", f"is not YAML: {problem}", line)]) from None
+    if content is None:
+        raise SpecError(source, [Mistake("(file)", "is empty")])
+    if not isinstance(content, dict):
+        what = f"must hold keys and values, holds a {type(content).__name__}"
+        raise SpecError(source, [Mistake("(file)", what)])
+    lines: dict[str, int] = {}
+    mistakes: list[Mistake] = []
+    _walk(node, "", lines, mistakes)
+    for key in content:
+        if not isinstance(key, str):
+            mistakes.append(Mistake(str(key), f"a key must be a word, got {key!r}"))
+    return {str(key): value for key, value in content.items()}, lines, mistakes
+
+
+def _walk(node: yaml.Node | None, path: str, lines: dict[str, int], found: list[Mistake]) -> None:
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, child in node.value:
+            name = str(getattr(key, "value", key))
+            place = f"{path}.{name}" if path else name
+            if name in seen:
+                found.append(Mistake(place, "stands twice", key.start_mark.line + 1))
+            seen.add(name)
+            lines.setdefault(place, key.start_mark.line + 1)
+            _walk(child, place, lines, found)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, child in enumerate(node.value):
+            lines.setdefault(f"{path}.{index}", child.start_mark.line + 1)
+            _walk(child, f"{path}.{index}", lines, found)
+
+
+def _override(content: dict[str, Any], overrides: Sequence[str]) -> list[Mistake]:
+    mistakes = []
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        where = f"--set {override}"
+        if not equals or not key:
+            mistakes.append(Mistake(where, "takes key=value, for example budget.trials=8"))
+            continue
+        try:
+            value = yaml.load(text, Loader=_Loader)  # noqa: S506 - _Loader is a SafeLoader
+        except yaml.YAMLError as error:
+            problem = getattr(error, "problem", None) or error
+            mistakes.append(Mistake(where, f"the value is not YAML: {problem}"))
+            continue
+        parts = key.split(".")
+        place: Any = content
+        for depth, part in enumerate(parts[:-1]):
+            place = place.setdefault(part, {}) if isinstance(place, dict) else None
+            if not isinstance(place, dict):
+                what = f"{'.'.join(parts[: depth + 1])} holds no keys"
+                mistakes.append(Mistake(where, what))
+                break
+        else:
+            _settle_rivals(place, parts)
+            place[parts[-1]] = value
+    return mistakes
+
+
+def _settle_rivals(section: dict[str, Any], parts: list[str]) -> None:
+    """Of keys that exclude one another the overriding one stays."""
+    for group, rivals in (("data", DATA_SOURCES), ("train", ("epochs", "steps"))):
+        if len(parts) == 2 and parts[0] == group and parts[1] in rivals:
+            for rival in rivals:
+                section.pop(rival, None)
+
+
+def _distinct(mistakes: Sequence[Mistake]) -> list[Mistake]:
+    return list({(m.where, m.what): m for m in mistakes}.values())
+
+
+def _at_line(mistake: Mistake, lines: Mapping[str, int]) -> Mistake:
+    """The mistake with the line of its key, or of the nearest key around it."""
+    if mistake.line is not None or mistake.where.startswith("--"):
+        return mistake
+    parts = mistake.where.split(".")
+    for end in range(len(parts), 0, -1):
+        spelled = ".".join(parts[:end])
+        for place in (spelled, spelled.replace("search.method.", "search.method.choice.", 1)):
+            if place in lines:
+                return Mistake(mistake.where, mistake.what, lines[place])
+    return mistake

@@ -1,0 +1,105 @@
+"""The settings of one trial: the shape that every point of a space must have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Role = Literal["query", "key", "value", "attention_output", "ffn_in", "ffn_gate", "ffn_out"]
+ROLES: tuple[Role, ...] = get_args(Role)
+
+Rank = Annotated[int, Field(ge=1, le=4096, strict=True)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Smoothing = Annotated[float, Field(ge=0, lt=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _WithModules(_Settings):
+    modules: tuple[Role, ...] = (
+        "query",
+        "key",
+        "value",
+        "attention_output",
+        "ffn_in",
+        "ffn_out",
+    )
+
+    @field_validator("modules")
+    @classmethod
+    def _each_role_once(cls, modules: tuple[Role, ...]) -> tuple[Role, ...]:
+        if not modules:
+            raise ValueError(f"names no role; accepted: {', '.join(ROLES)}")
+        if len(set(modules)) != len(modules):
+            raise ValueError(f"names a role twice: {', '.join(modules)}")
+        return modules
+
+
+class FreezeSettings(_Settings):
+    """Score and schedule of AFLoRA; start and end are fractions of all optimizer steps."""
+
+    rule: Literal["paper", "official"] = "paper"
+    beta1: Smoothing = 0.85
+    beta2: Smoothing = 0.95
+    start: Fraction = 0.05
+    end: Fraction = 0.3
+    interval: Annotated[int, Field(ge=1, strict=True)] = 10
+
+    @model_validator(mode="after")
+    def _start_before_end(self) -> FreezeSettings:
+        if self.start >= self.end:
+            raise ValueError(f"start must be smaller than end, got {self.start} and {self.end}")
+        return self
+
+
+class AFLoRASettings(_WithModules):
+    """AFLoRA: what it adapts, and whose projection matrices train at first."""
+
+    rank: Rank = 4
+    trainable_projections: Literal["ffn", "all", "none"] = "ffn"
+    freeze: FreezeSettings = FreezeSettings()
+
+    def short(self) -> str:
+        return f"r{self.rank} {self.trainable_projections} {self.freeze.rule}"
+
+
+class LoRASettings(_WithModules):
+    """LoRA as PEFT trains it; the update is scaled by alpha / rank."""
+
+    rank: Rank = 8
+    alpha: Positive = 16.0
+
+    def short(self) -> str:
+        return f"r{self.rank}"
+
+
+METHODS: Mapping[str, type[AFLoRASettings | LoRASettings]] = {
+    "aflora": AFLoRASettings,
+    "lora": LoRASettings,
+}
+
+
+class TrialSettings(_Settings):
+    """A whole configuration: one method with its settings, and two learning rates."""
+
+    method: dict[str, Any]
+    learning_rate: Positive
+    head_learning_rate: Positive
+
+    @property
+    def method_name(self) -> str:
+        return next(iter(self.method))
+
+    @property
+    def method_settings(self) -> AFLoRASettings | LoRASettings:
+        return METHODS[self.method_name].model_validate(self.method[self.method_name])
+
+    @property
+    def label(self) -> str:
+        """A short name, for example ``aflora r4 ffn paper``."""
+        return f"{self.method_name} {self.method_settings.short()}"

@@ -1,0 +1,306 @@
+"""One trial: a configuration trained once, measured at every rung. Knows nothing of Ray."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import (
+    EvalPrediction,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+    get_linear_schedule_with_warmup,
+    set_seed,
+)
+
+from search.record import Rung, RungReport
+from search.spec.schema import Train
+from search.spec.settings import TrialSettings
+from search.spec.tasks import Task
+from search.trial.backbone import load_classifier
+from search.trial.data import PadToLongest, TaskData, TokenDataset
+from search.trial.flops import StepFlops
+from search.trial.ledger import Ledger, Stopwatch
+from search.trial.methods import Method, decayed, head_parameters, method_for, trainable
+from search.trial.metrics import evaluate
+
+#: Called at every rung with the report and the folder that holds the checkpoint.
+Reporter = Callable[[RungReport, Path], None]
+
+
+@dataclass(frozen=True)
+class TrialJob:
+    """What is the same for every trial of a study.
+
+    Attributes:
+        model: as in the space file.
+        task: what is trained for.
+        train: how it is trained.
+        rungs: evaluations at equal parts of the training; the last one is its end.
+        seed: draws the head, the adapter and the order of the data.
+    """
+
+    model: str
+    task: Task
+    train: Train
+    rungs: int
+    seed: int
+
+
+def total_steps(train: Train, rows: int) -> int:
+    """Optimizer steps of the full length."""
+    if train.steps is not None:
+        return train.steps
+    assert train.epochs is not None
+    batches = math.ceil(rows / train.batch_size)
+    return max(1, math.ceil(train.epochs * math.ceil(batches / train.accumulation)))
+
+
+def rung_steps(steps: int, rungs: int) -> list[int]:
+    """The step after which each rung is measured; fewer rungs where there are fewer steps."""
+    return sorted({max(1, round(steps * (k + 1) / rungs)) for k in range(rungs)})
+
+
+def run_trial(
+    job: TrialJob,
+    settings: TrialSettings,
+    data: TaskData,
+    report: Reporter,
+    resume_from: Path | None = None,
+) -> None:
+    """Train one configuration to the end, or go on from a checkpoint.
+
+    Args:
+        job: what all trials share.
+        settings: the configuration.
+        data: tokenised; not written to.
+        report: told every rung; may raise to stop the trial.
+        resume_from: a checkpoint folder as ``report`` was given one.
+
+    Raises:
+        ValueError: the settings do not fit the model.
+        MetricError: the output became NaN, or a score is not defined.
+    """
+    started = time.perf_counter()
+    set_seed(job.seed)
+    model = load_classifier(job.model, job.task, job.seed)
+    set_seed(job.seed)
+    method = method_for(settings)
+    model = method.apply(model)
+    adapter = method.adapter_parameters(model)
+    head = head_parameters(model, adapter)
+    steps = total_steps(job.train, len(data.train))
+    ledger = Ledger.load(resume_from) if resume_from is not None else Ledger()
+    ledger.head_params = trainable(head)
+    if resume_from is not None:
+        method.load(model, resume_from)
+
+    optimizer = torch.optim.AdamW(_parameter_groups(job.train, settings, adapter, head))
+    schedule = get_linear_schedule_with_warmup(
+        optimizer, math.ceil(job.train.warmup * steps), steps
+    )
+    with tempfile.TemporaryDirectory(prefix="trial-") as folder:
+        cuda = torch.cuda.is_available()
+        rungs = _RungCallback(job, method, ledger, steps, report, started, Path(folder))
+        trainer = _TrialTrainer(
+            method=method,
+            ledger=ledger,
+            model=model,
+            args=TrainingArguments(
+                output_dir=folder,
+                max_steps=steps,
+                per_device_train_batch_size=job.train.batch_size,
+                per_device_eval_batch_size=job.train.eval_batch_size,
+                gradient_accumulation_steps=job.train.accumulation,
+                max_grad_norm=method.trainer_clip(job.train.clip),
+                bf16=job.train.precision == "bf16",
+                seed=job.seed,
+                data_seed=job.seed,
+                use_cpu=not cuda,
+                dataloader_pin_memory=cuda,
+                train_sampling_strategy="group_by_length",
+                label_names=["labels"],
+                remove_unused_columns=False,
+                report_to=[],
+                disable_tqdm=True,
+                logging_strategy="no",
+                eval_strategy="no",
+                save_strategy="no",
+                save_total_limit=1,
+            ),
+            train_dataset=TokenDataset(data.train),
+            eval_dataset=TokenDataset(data.selection),
+            data_collator=PadToLongest(data.train.pad),
+            compute_metrics=lambda prediction: _score(job.task, prediction),
+            optimizers=(optimizer, schedule),
+            # The order matters: at a checkpoint the method writes its state before the rung,
+            # which hands the folder over, and counts a step before freezing changes what trains.
+            callbacks=[
+                _LedgerCallback(ledger, adapter),
+                *method.callbacks(job.train.clip, resume_from),
+                rungs,
+            ],
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
+
+
+def _parameter_groups(
+    train: Train,
+    settings: TrialSettings,
+    adapter: dict[str, nn.Parameter],
+    head: dict[str, nn.Parameter],
+) -> list[dict[str, Any]]:
+    """Adapter and head with a learning rate each; all but biases are decayed."""
+    groups = []
+    for parameters, rate in (
+        (adapter, settings.learning_rate),
+        (head, settings.head_learning_rate),
+    ):
+        for decay in (True, False):
+            members = [p for name, p in parameters.items() if decayed(name, p) == decay]
+            if members:
+                weight_decay = train.weight_decay if decay else 0.0
+                groups.append({"params": members, "lr": rate, "weight_decay": weight_decay})
+    return groups
+
+
+def _score(task: Task, prediction: EvalPrediction) -> dict[str, float]:
+    return evaluate(task, np.asarray(prediction.predictions), np.asarray(prediction.label_ids))
+
+
+class _TrialTrainer(Trainer):
+    """Trainer that counts its steps and whose checkpoints hold adapter and head only."""
+
+    def __init__(self, method: Method, ledger: Ledger, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._method = method
+        self._ledger = ledger
+        self._flops = StepFlops(self.model)
+
+    def compute_loss(
+        self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        if model.training:
+            rows, length = inputs["input_ids"].shape
+            self._ledger.flops += self._flops.step(rows, length)
+            self._ledger.tokens += int(inputs["attention_mask"].sum())
+        return super().compute_loss(model, inputs, *args, **kwargs)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        folder = Path(output_dir or self.args.output_dir or ".")
+        folder.mkdir(parents=True, exist_ok=True)
+        self._method.save(self.model, folder)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """Adapter and head are loaded before the trainer is made."""
+
+
+class _LedgerCallback(TrainerCallback):
+    """Counts what trains at each step, and the seconds in between evaluations."""
+
+    def __init__(self, ledger: Ledger, adapter: dict[str, nn.Parameter]) -> None:
+        self._ledger = ledger
+        self._adapter = adapter
+        self._stopwatch = Stopwatch()
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if not self._stopwatch.running:
+            self._stopwatch.start()
+
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._ledger.count_step(trainable(self._adapter))
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        self._ledger.train_seconds += self._stopwatch.stop()
+        self._stopwatch.start()
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        # The next step starts it again; evaluation and checkpoint are not training.
+        if self._stopwatch.running:
+            self._stopwatch.stop()
+
+
+class _RungCallback(TrainerCallback):
+    """Evaluates, saves and reports at every rung."""
+
+    def __init__(
+        self,
+        job: TrialJob,
+        method: Method,
+        ledger: Ledger,
+        steps: int,
+        report: Reporter,
+        started: float,
+        folder: Path,
+    ) -> None:
+        self._method = method
+        self._ledger = ledger
+        self._steps = steps
+        self._at = {step: index + 1 for index, step in enumerate(rung_steps(steps, job.rungs))}
+        self._report = report
+        self._started = started - ledger.total_seconds
+        self._folder = folder
+        self._metrics: dict[str, float] = {}
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if state.global_step in self._at:
+            control.should_evaluate = True
+            control.should_save = True
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        bookkeeping = ("runtime", "samples_per_second", "steps_per_second", "epoch")
+        self._metrics = {
+            name.removeprefix("eval_"): float(value)
+            for name, value in (metrics or {}).items()
+            if not name.endswith(bookkeeping)
+        }
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        ledger, step = self._ledger, state.global_step
+        ledger.total_seconds = time.perf_counter() - self._started
+        folder = self._folder / f"checkpoint-{step}"
+        ledger.save(folder)
+        expected = self._method.expected_trainable(kwargs["model"], step, self._steps)
+        rung = Rung(
+            index=self._at[step],
+            step=step,
+            fraction=step / self._steps,
+            measures=self._metrics | ledger.measures(),
+            projected=self._metrics | ledger.projected(self._steps, expected),
+            at=time.time(),
+        )
+        self._report(RungReport(rung, self._method.freezing(), self._steps), folder)

@@ -1,0 +1,48 @@
+"""A trial inside a Ray worker."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from ray import tune
+
+from search.record import RungReport
+from search.spec.settings import TrialSettings
+from search.trial.data import TaskData
+from search.trial.training import TrialJob, run_trial
+
+#: key of a result under which the report lies as JSON: Ray flattens and copies everything else
+REPORT = "report"
+
+
+def train(config: dict[str, Any], job: TrialJob, data: TaskData, threads: int) -> None:
+    """Run one trial and report every rung, with its checkpoint, to Ray Tune.
+
+    Args:
+        config: ``settings`` of the trial, and ``checkpoint``, the absolute path of the folder to
+            go on from, or None.
+        job: what all trials share.
+        data: from the object store, read only.
+        threads: CPU threads the trial may use.
+    """
+    # Set here, in the thread that trains; by default each process takes every core.
+    torch.set_num_threads(threads)
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+
+    def report(rung: RungReport, folder: Path) -> None:
+        tune.report({REPORT: rung.to_json()}, checkpoint=tune.Checkpoint.from_directory(folder))
+
+    checkpoint = config["checkpoint"]
+    run_trial(
+        job,
+        TrialSettings.model_validate(config["settings"]),
+        data,
+        report,
+        Path(checkpoint) if checkpoint else None,
+    )
