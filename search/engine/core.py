@@ -50,7 +50,6 @@ class Engine:
         sampler: who proposes.
         pruner: who stops trials; None stops none.
         budget: when nothing more is proposed.
-        rungs: of a trial; the last one is the end of its training.
         seed: of the study.
         now: when this engine starts.
     """
@@ -219,7 +218,7 @@ class Engine:
                 for other in t.rungs
                 if other.index == rung.index
             ]
-            reason = self._pruner.judge(rung.projected, others)
+            reason = self._pruner.judge(rung.fraction, rung.projected, others)
             if reason is None:
                 return "continue"
             self._finish(

@@ -24,23 +24,29 @@ class ParetoPruner:
         objectives: names, in the order of the space file.
         keep: fraction of the points at a rung that go on, in (0, 1].
         wait: points that a rung must hold, the trial itself included, before it is judged.
+        start: fraction of the training before which nothing is judged.
     """
 
     objectives: Sequence[str]
     keep: float
     wait: int
+    start: float
 
     def judge(
-        self, projected: Mapping[str, float], others: Sequence[Mapping[str, float]]
+        self,
+        fraction: float,
+        projected: Mapping[str, float],
+        others: Sequence[Mapping[str, float]],
     ) -> str | None:
         """Why the trial stops, or None where it goes on.
 
         Args:
+            fraction: part of its training the trial has done.
             projected: of the trial at this rung, by name.
             others: of every other trial that reached this rung, whatever became of it.
         """
         count = len(others) + 1
-        if count < self.wait:
+        if fraction < self.start or count < self.wait:
             return None
         points = np.array(
             [

@@ -36,6 +36,8 @@ RAY_ENVIRONMENT: Mapping[str, str] = {
     # Nothing is ever restored from Ray's own state: the study holds everything.
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    # Ray's new output prints a banner at any verbosity.
+    "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "0",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
 }
@@ -49,7 +51,22 @@ def folder_of(trial: Trial) -> str:
     return f"{number_of(trial):05d}"
 
 
-class EngineSearcher(Searcher):
+def _nothing() -> None:
+    """What a part that is never restored is pickled as."""
+
+
+class _NeverRestored:
+    """Tune pickles its parts so that it can restore an experiment. Ours are never restored: a
+    resumed search gives a new Tuner the study's unfinished trials."""
+
+    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
+        return _nothing, ()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _NeverRestored:
+        return self
+
+
+class EngineSearcher(_NeverRestored, Searcher):
     """Hands the engine's proposals to Tune, one at a time and only when a slot is free.
 
     Proposing happens in a thread of its own: Tune's loop, which also takes in the reports, never
@@ -100,7 +117,7 @@ class EngineSearcher(Searcher):
         """Nothing to restore."""
 
 
-class EngineScheduler(FIFOScheduler):
+class EngineScheduler(_NeverRestored, FIFOScheduler):
     """Takes every report to the engine and its decision back to Tune."""
 
     def __init__(self, engine: Engine, experiment: str) -> None:
@@ -136,7 +153,7 @@ def reason_of(trial: Trial) -> str:
     return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
 
 
-class _Reconciliation(tune.Callback):
+class _Reconciliation(_NeverRestored, tune.Callback):
     """Tells the engine about trials that Tune ended without telling searcher or scheduler."""
 
     def __init__(self, engine: Engine) -> None:
@@ -159,7 +176,7 @@ class _Reconciliation(tune.Callback):
                 self._engine.fail(number, reason, time.time())
 
 
-class _EngineStopper(Stopper):
+class _EngineStopper(_NeverRestored, Stopper):
     """Stops every trial once the engine is ending."""
 
     def __init__(self, engine: Engine) -> None:
@@ -199,6 +216,8 @@ def execute(
         cpu, gpu: what a trial takes.
         slots: trials at a time.
     """
+    # By default Tune takes in a second trial only once the first one's process is up.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
     experiment = next_experiment(directory)
     searcher = EngineSearcher(engine, directory, slots)
     prepared = tune.with_resources(

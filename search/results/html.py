@@ -8,8 +8,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import NamedTuple
 
 import jinja2
 import plotly.graph_objects as go
@@ -47,7 +49,7 @@ def write_report(study: StudyRecord, path: Path) -> None:
         "volume-trials": hypervolume_figure(study, "trials"),
         **{f"freezing-{trial.number}": freezing_figure(trial) for trial in freezing},
     }
-    script, plotly = _part("report.js"), get_plotlyjs()
+    script, plotly = _part("report.js"), _plotly()
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -64,11 +66,23 @@ def write_report(study: StudyRecord, path: Path) -> None:
         heights={name: figure.layout.height for name, figure in figures.items()},
         style=_part("report.css"),
         script=script,
-        script_sources=f"'{_hash(script)}' '{_hash(plotly)}'",
-        plotly=_packed(plotly),
+        script_sources=f"'{_hash(script)}' '{plotly.hash}'",
+        plotly=plotly.packed,
         figures=_packed(_as_json(figures)),
     )
     write_atomically(path, page)
+
+
+class _Library(NamedTuple):
+    hash: str
+    packed: str
+
+
+@cache
+def _plotly() -> _Library:
+    # A run writes a report for each task, and packing these five megabytes takes a second.
+    source = get_plotlyjs()
+    return _Library(_hash(source), _packed(source))
 
 
 def _part(name: str) -> str:

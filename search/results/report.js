@@ -38,11 +38,17 @@
     if (layout.coloraxis) {
       const bar = layout.coloraxis.colorbar;
       fit.annotations = [];
-      fit.height = layout.height + 60;
+      fit.height = layout.height + 80;
+      const { text } = layout.xaxis.title;
+      fit.xaxis = {
+        ...layout.xaxis,
+        title: { ...layout.xaxis.title, text: text.replace(", ", ",<br>") },
+        nticks: Math.ceil((layout.xaxis.nticks || 8) / 2),
+      };
       fit.coloraxis = {
         ...layout.coloraxis,
         colorbar: {
-          ...bar, orientation: "h", y: -0.16, yanchor: "top", thickness: 10,
+          ...bar, orientation: "h", y: -0.28, yanchor: "top", thickness: 10,
           title: { ...bar.title, side: "top" },
         },
       };

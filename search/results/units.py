@@ -28,7 +28,7 @@ def readable(name: str, value: float | None) -> str:
     if "_params" in name:
         return _count(value)
     if name.endswith("_per_second"):
-        return f"{_count(value)}/s" if abs(value) < 1000 else f"{_count(value)}{GAP}/s"
+        return f"{_count(value)}/s"
     if name.endswith("_seconds"):
         return duration(value)
     if name.endswith("_flops"):
@@ -84,5 +84,5 @@ def _three_digits(value: float) -> str:
     if abs(value) < 0.001:
         return f"{value:.2e}"
     rounded = float(f"{value:.3g}")
-    whole_digits = max(1, math.floor(math.log10(abs(rounded))) + 1)
-    return f"{rounded:.{max(0, 3 - whole_digits)}f}"
+    decimals = 2 - math.floor(math.log10(abs(rounded)))
+    return f"{rounded:.{max(0, decimals)}f}"

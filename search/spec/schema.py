@@ -86,14 +86,17 @@ class Sampler(_Section):
 class Pruner(_Section):
     """Who stops trials early, at which rungs.
 
-    At a rung a trial is compared with those that were measured there before; it stops when it is
-    dominated and not among the best ``keep`` of them, once ``wait`` of them are there.
+    Rungs lie at equal parts of the training. At a rung a trial is compared with those that were
+    measured there before; it stops when it is dominated and not among the best ``keep`` of them,
+    once ``wait`` of them are there. Nothing is judged before the part ``start`` of its training:
+    scores that are still at chance say nothing.
     """
 
     name: Literal["pareto", "none"] = "pareto"
     rungs: Annotated[int, Field(ge=1, le=100, strict=True)] = 5
     keep: Annotated[float, Field(gt=0, le=1)] = 0.5
     wait: Annotated[int, Field(ge=2, strict=True)] = 4
+    start: Annotated[float, Field(ge=0, lt=1)] = 0.2
 
 
 class Budget(_Section):

@@ -1,0 +1,1 @@
+"""MLflow follows the study; the study never waits for MLflow."""

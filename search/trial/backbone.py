@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import logging
 import threading
@@ -11,7 +12,7 @@ from typing import TypeVar
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForSequenceClassification
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedConfig
 
 from search.spec.tasks import Task
 
@@ -86,7 +87,7 @@ def _from_the_hub(error: Exception) -> bool:
     return origin in {"huggingface_hub", "httpx", "httpcore", "requests", "urllib3", "fsspec"}
 
 
-def read_config(model: str) -> AutoConfig:
+def read_config(model: str) -> PreTrainedConfig:
     """The model's config.
 
     Raises:
@@ -113,10 +114,10 @@ def load_classifier(model: str, task: Task, seed: int) -> nn.Module:
     return classifier
 
 
-def empty_classifier(config: AutoConfig, task: Task) -> nn.Module:
+def empty_classifier(config: PreTrainedConfig, task: Task) -> nn.Module:
     """The model's shapes without its weights, on the meta device."""
+    sized = copy.deepcopy(config)
+    sized.num_labels = task.labels
     with torch.device("meta"):
-        classifier: nn.Module = AutoModelForSequenceClassification.from_config(
-            config, num_labels=task.labels
-        )
+        classifier: nn.Module = AutoModelForSequenceClassification.from_config(sized)
     return classifier

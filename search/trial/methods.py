@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -141,7 +142,10 @@ class LoRAMethod(Method):
             target_modules=[t.name for t in find_targets(model, self.settings.modules)],
             modules_to_save=sorted(HEAD_NAMES & heads),
         )
-        return get_peft_model(model, config)  # type: ignore[arg-type]
+        with warnings.catch_warnings():
+            # PEFT asks transformers by an old name whether gradient checkpointing is on.
+            warnings.simplefilter("ignore", FutureWarning)
+            return get_peft_model(model, config)  # type: ignore[arg-type]
 
     def adapter_parameters(self, model: nn.Module) -> dict[str, nn.Parameter]:
         return {name: p for name, p in model.named_parameters() if ".lora_" in name}

@@ -186,6 +186,9 @@ class _TrialTrainer(Trainer):
 
     def __init__(self, method: Method, ledger: Ledger, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        # Trainer takes classifiers for models that average over accumulated batches themselves,
+        # because they accept any keyword; they do not, and their gradient would be a sum.
+        self.model_accepts_loss_kwargs = False
         self._method = method
         self._ledger = ledger
         self._flops = StepFlops(self.model)

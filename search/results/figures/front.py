@@ -32,10 +32,11 @@ _INSIDE = (900.0, 430.0)
 def front_figure(study: StudyRecord) -> go.Figure:
     """Score over trainable parameters (logarithmic), coloured by training time or FLOPs.
 
-    Front members are large, other complete trials small, pruned ones hollow where they stopped
-    with their parameters projected to the full length. The line is the best score that a front
-    member reaches with at most so many parameters; members below it are on the front because
-    they cost less in another objective. Marked configurations have a symbol and their name.
+    When parameters are no objective, the axis is that of the cost that is one. Front members are
+    large, other complete trials small, pruned ones hollow where they stopped with their costs
+    projected to the full length. The line is the best score that a front member reaches at each
+    cost or less; members below it are on the front because they cost less in another objective.
+    Marked configurations have a symbol and their name.
     """
     figure = new_figure(HEIGHT)
     plane = plane_of(study)

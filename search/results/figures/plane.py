@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from search.record import StudyRecord, TrialRecord
+from search.record import StudyRecord
 from search.results.figures.style import log_axis, log_floor, padded
 from search.results.measured import final, projected
 from search.results.units import title
@@ -57,7 +56,7 @@ class Plane:
 
 
 def plane_of(study: StudyRecord) -> Plane | None:
-    """The plane of a study: its objectives where it has them, else what was measured.
+    """The plane of a study: objectives before what was only measured, parameters before costs.
 
     None when no complete or pruned trial has both a score and the horizontal measure.
     """
@@ -66,9 +65,15 @@ def plane_of(study: StudyRecord) -> Plane | None:
         for trial in study.in_state("complete", "pruned")
         if final(trial, "score") is not None
     ]  # fmt: skip
-    costs = _known(_COSTS, study, scored)
-    x = next(iter(_known(_PARAMS, study, scored) or costs), None)
-    colour = next((name for name in costs if name != x), None)
+    measured = [
+        name
+        for name in (*_PARAMS, *_COSTS)
+        if any(projected(trial, name) is not None for trial in scored)
+    ]
+    sought = [name for name in measured if name in study.objectives]
+    x = next(iter(sought + measured), None)
+    costs = [name for name in measured if name in _COSTS]
+    colour = next((name for name in sought + costs + measured if name != x), None)
     raw: dict[int, tuple[float, float]] = {}
     for trial in scored:
         across = projected(trial, x) if x else float(trial.number)
@@ -91,9 +96,3 @@ def plane_of(study: StudyRecord) -> Plane | None:
         x_axis=log_axis(x, xs) if x else {"range": padded(xs)},
         y_range=padded(ys, 0.08),
     )
-
-
-def _known(names: Sequence[str], study: StudyRecord, trials: Sequence[TrialRecord]) -> list[str]:
-    """The measures that some trial has, objectives first."""
-    ordered = dict.fromkeys([*(name for name in study.objectives if name in names), *names])
-    return [name for name in ordered if any(projected(trial, name) is not None for trial in trials)]

@@ -38,6 +38,7 @@ STATES: dict[State, tuple[str, str]] = {
 
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 _DECADES_A_TICK = 0.45
+_STRIP = 120
 _SECONDS = (1, 2, 3, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 900, 1200, 1800, 2700,
             3600, 7200, 10800, 18000, 36000, 72000, 180000, 360000, 720000)  # fmt: skip
 
@@ -85,7 +86,8 @@ def new_figure(height: int) -> go.Figure:
 
 
 def say(figure: go.Figure, message: str) -> None:
-    """Write a message in the middle of a figure that has nothing to show."""
+    """Make a figure that has nothing to show a low strip with a message in its middle."""
+    figure.update_layout(height=_STRIP)
     figure.add_annotation(
         text=message, showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper", font={"size": 15}
     )
@@ -133,8 +135,9 @@ def log_ticks(name: str, values: Sequence[float], most: int = 7) -> tuple[list[f
         round_numbers = [float(seconds) for seconds in _SECONDS]
     else:
         first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+        factors = (1, 2, 5) if high >= 10 * low else (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)
         round_numbers = [
-            factor * 10.0**power for power in range(first, last + 1) for factor in (1, 2, 5)
+            factor * 10.0**power for power in range(first, last + 1) for factor in factors
         ]
     places = [place for place in round_numbers if low <= place <= high]
     if len(places) < 2:

@@ -1,0 +1,145 @@
+"""The live view of a search in a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from search.console.progress import progress_of
+from search.pareto.front import front
+from search.record import StudyRecord, TrialRecord
+from search.results.units import duration, readable, title
+
+MOST_FRONT_ROWS = 10
+
+
+class LiveView:
+    """Overall progress, running trials, and the front so far with what the user enqueued.
+
+    Args:
+        record: gives the study as it is now.
+        ending: why the search is being ended, or None.
+        total: trials in the budget.
+        slots: trials at a time.
+        place: where trials run, one line.
+        console: the terminal.
+    """
+
+    def __init__(
+        self,
+        record: Callable[[], StudyRecord],
+        ending: Callable[[], str | None],
+        total: int,
+        slots: int,
+        place: str,
+        console: Console,
+    ) -> None:
+        self._record = record
+        self._ending = ending
+        self._total = total
+        self._slots = slots
+        self._place = place
+        self._since = time.time()
+        self._live = Live(
+            console=console,
+            get_renderable=lambda: self.render(time.time()),
+            refresh_per_second=2,
+            transient=True,
+        )
+
+    def __enter__(self) -> LiveView:
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, *exit: object) -> None:
+        self._live.__exit__(None, None, None)
+
+    def on_trial(self, trial: TrialRecord) -> None:
+        """The view looks by itself, twice a second."""
+
+    def render(self, now: float) -> RenderableType:
+        study = self._record()
+        parts: list[RenderableType] = [self._head(study, now)]
+        running = study.in_state("running")
+        if running:
+            parts.append(_running(running, now))
+        parts.append(_front(study))
+        ending = self._ending()
+        last = (
+            f"Ending: {ending}. Trials are being stopped …"
+            if ending
+            else "Ctrl-C ends the search, keeps what is done and says how to go on."
+        )
+        parts.append(Text(last, style="yellow" if ending else "dim"))
+        name = f"{escape(study.name)} · {escape(study.task)} · {escape(study.model)}"
+        return Panel(Group(*parts), title=f"[bold]{name}[/]", border_style="cyan", padding=(1, 2))
+
+    def _head(self, study: StudyRecord, now: float) -> RenderableType:
+        progress = progress_of(study, self._total, self._slots, now)
+        left = progress.seconds_left
+        counts = ", ".join(
+            f"{len(study.in_state(state))} {state}" for state in ("complete", "pruned", "failed")
+        )
+        line = Table.grid(padding=(0, 2))
+        line.add_row(
+            Text(f"{progress.done} of {progress.total} trials", style="bold"),
+            ProgressBar(total=max(1, progress.total), completed=progress.done, width=30),
+            Text(counts),
+            Text(f"{duration(now - self._since)} so far"),
+            Text(f"about {duration(left)} left" if left is not None else "", style="bold"),
+        )
+        where = Text(f"{self._slots} at a time {self._place}\n", style="dim")
+        return Group(line, where)
+
+
+def _running(trials: tuple[TrialRecord, ...], now: float) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for column in ("running", "", "done", "score", "parameters", "time"):
+        table.add_column(column, justify="left" if column in {"running", ""} else "right")
+    for trial in trials:
+        rung = trial.rungs[-1] if trial.rungs else None
+        table.add_row(
+            f"#{trial.number} {escape(trial.label)}",
+            escape(trial.mark or ""),
+            f"{rung.fraction:.0%}" if rung else "–",
+            readable("score", rung.measures.get("score")) if rung else "–",
+            readable("trainable_params", rung.measures.get("trainable_params")) if rung else "–",
+            duration(now - trial.started) if trial.started else "",
+        )
+    table.add_row("")
+    return table
+
+
+def _front(study: StudyRecord) -> RenderableType:
+    names = list(study.objectives)
+    members = front(study.trials, names)
+    if not members:
+        return Text("The front appears once a trial is complete.\n", style="dim")
+    shown = list(members[:MOST_FRONT_ROWS])
+    marked = [t for t in study.in_state("complete") if t.mark and t not in shown]
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("front so far")
+    table.add_column("")
+    for name in names:
+        table.add_column(title(name, study.metric), justify="right")
+    for trial in (*shown, *marked):
+        values = trial.values or {}
+        member = trial in members
+        table.add_row(
+            f"{'●' if member else '○'} #{trial.number} {escape(trial.label)}",
+            escape(trial.mark or ""),
+            *(readable(name, values.get(name)) for name in names),
+            style="" if member else "dim",
+        )
+    if len(members) > MOST_FRONT_ROWS:
+        table.add_row(f"and {len(members) - MOST_FRONT_ROWS} more")
+    table.add_row("")
+    return table

@@ -1,0 +1,40 @@
+"""How far a search is, and how long it will still take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from search.record import StudyRecord
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Counts and times of a running search.
+
+    Attributes:
+        done: trials that ended, however.
+        total: trials in the budget.
+        seconds_left: estimate; None before the first trial ended.
+    """
+
+    done: int
+    total: int
+    seconds_left: float | None
+
+
+def progress_of(
+    study: StudyRecord, total: int, slots: int, now: float, hours_left: float | None = None
+) -> Progress:
+    """Estimate from how long ended trials took and how far the running ones are."""
+    ended = study.in_state("complete", "pruned", "failed")
+    times = [t.finished - t.started for t in ended if t.finished and t.started]
+    if not times:
+        return Progress(len(ended), total, None)
+    typical = sum(times) / len(times)
+    running = study.in_state("running")
+    left = max(0, total - len(ended) - len(running)) * typical
+    left += sum(max(0.0, typical - (now - t.started)) for t in running if t.started)
+    estimate = left / max(1, slots)
+    if hours_left is not None:
+        estimate = min(estimate, hours_left * 3600)
+    return Progress(len(ended), total, estimate)

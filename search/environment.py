@@ -1,0 +1,24 @@
+"""Process-wide settings that must stand before anything heavy is imported."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+QUIET: Mapping[str, str] = {
+    # Nobody is told about a search but its user.
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    # A tokenizer that was used before a fork would otherwise warn in every worker.
+    "TOKENIZERS_PARALLELISM": "false",
+    # Unreachable hubs are told within seconds, not after minutes of retries.
+    "HF_HUB_ETAG_TIMEOUT": "5",
+}
+
+
+def prepare() -> None:
+    """Set what the user has not set."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)

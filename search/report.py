@@ -1,0 +1,46 @@
+"""``python -m search.report RUN``: write front, table and report of a run again."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from search import environment
+
+environment.prepare()
+
+from search.engine.run_directory import RunDirectory  # noqa: E402 - see search.run
+from search.engine.study import SearchStudy  # noqa: E402
+from search.results.files import write_front, write_trials  # noqa: E402
+from search.results.html import write_report  # noqa: E402
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; 0, or 2 where there is no run."""
+    parser = argparse.ArgumentParser(prog="python -m search.report", description=__doc__)
+    parser.add_argument("run", metavar="RUN", help="a run directory, also while it runs")
+    options = parser.parse_args(arguments)
+    directory = RunDirectory(Path(options.run).absolute())
+    if not directory.study.exists():
+        print(f"{options.run}: holds no run (no study.db)", file=sys.stderr)
+        return 2
+    study = SearchStudy.open(directory.study)
+    trials = [
+        dataclasses.replace(trial, adapter=f"adapters/{trial.number}")
+        if (directory.adapters / str(trial.number)).is_dir()
+        else trial
+        for trial in study.trials()
+    ]
+    record = study.record(trials)
+    write_front(record, directory.root)
+    write_trials(record, directory.root)
+    write_report(record, directory.report)
+    print(directory.report)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""Hands out the adapters of the front, and clears away checkpoints nobody needs."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+from search.pareto.front import front
+from search.record import StudyRecord, TrialRecord
+
+#: What makes an adapter; optimizer, random state and the like stay behind.
+ADAPTER_FILES = (
+    "aflora.json",
+    "aflora.safetensors",
+    "adapter_config.json",
+    "adapter_model.safetensors",
+)
+
+
+def collect_adapters(study: StudyRecord, root: Path) -> StudyRecord:
+    """Copy the adapter of every front member to ``adapters/<trial>``; nobody else keeps one.
+
+    Args:
+        study: as it is now.
+        root: the run directory.
+
+    Returns:
+        The study with the folder of each adapter filled in.
+
+    Raises:
+        FileNotFoundError: the checkpoint of a front member is gone.
+    """
+    members = {trial.number for trial in front(study.trials, list(study.objectives))}
+    trials = []
+    for trial in study.trials:
+        folder = Path("adapters") / str(trial.number)
+        if trial.number in members:
+            _copy(trial, root, folder)
+            trials.append(dataclasses.replace(trial, adapter=folder.as_posix()))
+        else:
+            shutil.rmtree(root / folder, ignore_errors=True)
+            trials.append(trial)
+    return dataclasses.replace(study, trials=tuple(trials))
+
+
+def _copy(trial: TrialRecord, root: Path, folder: Path) -> None:
+    if (root / folder).is_dir():
+        return
+    checkpoint = trial.rungs[-1].checkpoint
+    if checkpoint is None or not (root / checkpoint).is_dir():
+        raise FileNotFoundError(
+            f"the checkpoint of trial {trial.number}, a member of the front, is missing: "
+            f"{checkpoint}"
+        )
+    # A folder that is there is whole: it is filled under another name first.
+    partial = root / folder.with_name(f".{folder.name}-partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    for name in ADAPTER_FILES:
+        if (root / checkpoint / name).is_file():
+            shutil.copy2(root / checkpoint / name, partial / name)
+    partial.rename(root / folder)
+
+
+def clear_checkpoints(study: StudyRecord, root: Path) -> None:
+    """Delete the checkpoints of trials that ended; those that can go on keep theirs."""
+    for trial in study.in_state("complete", "pruned", "failed"):
+        for rung in trial.rungs:
+            if rung.checkpoint is not None:
+                shutil.rmtree(root / rung.checkpoint, ignore_errors=True)

@@ -1,0 +1,73 @@
+"""What can be known before any trial starts: that every configuration fits, and its parameters."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from search.spec.distributions import Branch
+from search.spec.errors import Mistake, SpecError
+from search.spec.load import LoadedSpace
+from search.spec.settings import TrialSettings
+from search.spec.tree import variants
+from search.trial.backbone import NotFound, empty_classifier, read_config
+from search.trial.methods import COUNTED, counts_at_start
+
+
+@dataclass(frozen=True)
+class Size:
+    """Trainable adapter parameters of one configuration, head excluded.
+
+    Attributes:
+        settings: the configuration.
+        start: at the first step.
+        floor: once everything that freezes is frozen.
+    """
+
+    settings: dict[str, Any]
+    start: int
+    floor: int
+
+
+def smallest_and_largest(loaded: LoadedSpace) -> tuple[Size, Size]:
+    """The configurations with the fewest and the most trainable parameters at the start.
+
+    Every method is put on the model's shapes at the extremes of its settings, so that what does
+    not fit is found before anything starts.
+
+    Raises:
+        SpecError: the model cannot be found, or a configuration does not fit it.
+    """
+    try:
+        config = read_config(loaded.space.model)
+        empty = empty_classifier(config, loaded.task)
+    except NotFound as error:
+        raise SpecError(loaded.source, [Mistake("model", str(error))]) from None
+    except ValueError as error:
+        first = str(error).strip().splitlines()[0]
+        what = f"{loaded.space.model!r} is no sequence classifier: {first}"
+        raise SpecError(loaded.source, [Mistake("model", what)]) from None
+    sizes: list[Size] = []
+    mistakes: dict[tuple[str, str], Mistake] = {}
+    for method, settings in _corners(loaded):
+        try:
+            start, floor = counts_at_start(
+                TrialSettings.model_validate(settings), copy.deepcopy(empty)
+            )
+            sizes.append(Size(settings, start, floor))
+        except ValueError as error:
+            mistake = Mistake(f"search.method.{method}", f"does not fit the model: {error}")
+            mistakes[mistake.where, mistake.what] = mistake
+    if mistakes:
+        raise SpecError(loaded.source, list(mistakes.values()))
+    return min(sizes, key=lambda s: (s.start, s.floor)), max(sizes, key=lambda s: s.start)
+
+
+def _corners(loaded: LoadedSpace) -> Iterator[tuple[str, dict[str, Any]]]:
+    methods = loaded.tree.children["method"]
+    assert isinstance(methods, Branch)
+    for method in methods.options:
+        for settings in variants(loaded.tree, method, COUNTED[method]):
+            yield method, settings

@@ -1,0 +1,115 @@
+import copy
+
+import pytest
+import torch
+from tests.conftest import tiny_model
+from torch import nn
+from transformers import DebertaV2Config, DebertaV2ForSequenceClassification
+
+import aflora
+from aflora import AFLoRAConfig
+from aflora.adapter import Projection
+
+
+def test_an_adapted_model_starts_equal_to_its_base(any_model: nn.Module, batch: dict) -> None:
+    before = any_model.eval()(**batch).logits
+    adapted = aflora.adapt(any_model, AFLoRAConfig(rank=2))
+    assert torch.equal(adapted(**batch).logits, before)
+
+
+def test_every_role_is_found_in_every_block(any_model: nn.Module) -> None:
+    aflora.adapt(any_model, AFLoRAConfig(rank=2))
+    found = [(layer.layer, layer.role) for _, layer in aflora.adapted_layers(any_model)]
+    roles = AFLoRAConfig().modules
+    assert sorted(found) == sorted((block, role) for block in (0, 1) for role in roles)
+    inside = {layer.role: layer.in_features for _, layer in aflora.adapted_layers(any_model)}
+    assert inside["ffn_out"] == 32
+    assert inside["attention_output"] == 16
+
+
+def test_only_adapter_and_head_train(any_model: nn.Module) -> None:
+    aflora.adapt(any_model, AFLoRAConfig(rank=2))
+    trains = {name for name, p in any_model.named_parameters() if p.requires_grad}
+    for name in trains:
+        assert name.rsplit(".", 1)[-1] in {"A", "B", "d", "b"} or {"classifier", "pooler"} & set(
+            name.split(".")
+        )
+    assert any("classifier" in name for name in trains)
+    assert not any(name.endswith(("query.A", "query_proj.A")) for name in trains)
+    assert any(name.endswith("intermediate.dense.A") for name in trains)
+
+
+@pytest.mark.parametrize(
+    ("which", "roles"),
+    [
+        ("ffn", {"ffn_in", "ffn_out"}),
+        ("all", set(AFLoRAConfig().modules)),
+        ("none", set()),
+    ],
+)
+def test_projections_are_those_that_train_at_first(
+    bert: nn.Module, which: str, roles: set[str]
+) -> None:
+    aflora.adapt(bert, AFLoRAConfig(rank=2, trainable_projections=which))
+    found = aflora.projections(bert)
+    assert {p.role for p in found} == roles
+    assert len(found) == 2 * 2 * len(roles)
+    assert all(isinstance(p, Projection) and p.parameter.requires_grad for p in found)
+    assert [p.matrix for p in found[:2]] in ([], ["A", "B"])
+
+
+def test_counts_of_the_paper_s_model() -> None:
+    config = DebertaV2Config(
+        vocab_size=100,
+        hidden_size=768,
+        num_hidden_layers=12,
+        num_attention_heads=12,
+        intermediate_size=3072,
+        relative_attention=True,
+        pos_att_type=["p2c", "c2p"],
+    )
+    with torch.device("meta"):
+        model = DebertaV2ForSequenceClassification(config)
+    counts = aflora.count_parameters(aflora.adapt(model, AFLoRAConfig(rank=4)))
+    assert counts.start == 451_872
+    assert counts.floor == 83_232
+    assert counts.now == counts.start
+    assert counts.start - counts.floor == 368_640
+
+
+def test_merging_leaves_plain_layers_with_the_same_output(any_model: nn.Module, batch: dict) -> None:
+    aflora.adapt(any_model, AFLoRAConfig(rank=2))
+    for parameter in aflora.adapter_parameters(any_model).values():
+        nn.init.normal_(parameter, std=0.3)
+    before = any_model.eval()(**batch).logits
+    merged = aflora.merge(any_model)
+    torch.testing.assert_close(merged(**batch).logits, before, rtol=1e-4, atol=1e-5)
+    assert not list(aflora.adapted_layers(merged))
+    with pytest.raises(ValueError, match="no AFLoRA adapter"):
+        aflora.count_parameters(merged)
+
+
+def test_adapting_twice_is_refused(bert: nn.Module) -> None:
+    aflora.adapt(bert, AFLoRAConfig(rank=2))
+    with pytest.raises(ValueError, match="adapted already"):
+        aflora.adapt(bert, AFLoRAConfig(rank=2))
+
+
+def test_a_refused_model_is_unchanged(bert: nn.Module) -> None:
+    before = copy.deepcopy(bert.state_dict())
+    with pytest.raises(ValueError, match=r"rank 17 is larger than .*query allows: .* 16"):
+        aflora.adapt(bert, AFLoRAConfig(rank=17))
+    assert bert.state_dict().keys() == before.keys()
+    assert all(p.requires_grad for p in bert.parameters())
+
+
+def test_a_role_the_architecture_lacks_is_refused(bert: nn.Module) -> None:
+    with pytest.raises(ValueError, match="a role of bert must be one of .*, got 'ffn_gate'"):
+        aflora.adapt(bert, AFLoRAConfig(modules=("ffn_gate",)))
+
+
+def test_an_unknown_architecture_is_named() -> None:
+    model = tiny_model("bert")
+    model.config.model_type = "martian"
+    with pytest.raises(ValueError, match="'martian' of BertForSequenceClassification"):
+        aflora.adapt(model, AFLoRAConfig(rank=2))

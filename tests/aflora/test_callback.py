@@ -1,0 +1,130 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.conftest import tiny_model
+from torch import nn
+from transformers import Trainer, TrainerCallback, TrainingArguments
+
+import aflora
+from aflora import AFLoRAConfig, FreezeConfig
+from aflora.callback import FREEZER_FILE, AFLoRACallback
+
+STEPS = 12
+
+
+class Rows(torch.utils.data.Dataset):
+    def __len__(self) -> int:
+        return 24
+
+    def __getitem__(self, row: int) -> dict[str, torch.Tensor]:
+        generator = torch.Generator().manual_seed(row)
+        ids = torch.randint(3, 50, (8,), generator=generator)
+        return {"input_ids": ids, "labels": ids[0] % 2}
+
+
+class StopAfter(TrainerCallback):
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        control.should_training_stop = state.global_step >= self.step
+
+
+def trainer(
+    folder: Path, callback: AFLoRACallback, rule: str = "paper", *extra: TrainerCallback, **change: Any
+) -> Trainer:
+    freeze = FreezeConfig(rule, start=0.1, end=0.8, interval=2)
+    torch.manual_seed(3)
+    model = aflora.adapt(tiny_model("bert"), AFLoRAConfig(rank=2, freeze=freeze))
+    arguments: dict[str, Any] = {
+        "max_steps": STEPS,
+        "per_device_train_batch_size": 4,
+        "learning_rate": 0.01,
+        "max_grad_norm": 0.0,
+        "use_cpu": True,
+        "report_to": [],
+        "disable_tqdm": True,
+        "save_strategy": "steps",
+        "save_steps": 1,
+        "logging_strategy": "no",
+        "seed": 3,
+    }
+    args = TrainingArguments(output_dir=str(folder), **(arguments | change))
+    made = Trainer(model, args, train_dataset=Rows(), callbacks=[callback, *extra])
+    # Trainer takes BERT for a model that averages over accumulated batches itself; it does not.
+    made.model_accepts_loss_kwargs = False
+    return made
+
+
+def weights(model: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: p.detach().clone() for name, p in model.named_parameters()}
+
+
+@pytest.mark.parametrize("rule", ["paper", "official"])
+def test_stopping_and_resuming_is_as_never_having_stopped(tmp_path: Path, rule: str) -> None:
+    whole_callback = AFLoRACallback(clip=0.5)
+    whole = trainer(tmp_path / "whole", whole_callback, rule)
+    whole.train()
+    for stop in (1, 5, 9):
+        folder = tmp_path / f"cut{stop}"
+        trainer(folder, AFLoRACallback(clip=0.5), rule, StopAfter(stop)).train()
+        callback = AFLoRACallback(clip=0.5)
+        resumed = trainer(folder, callback, rule)
+        resumed.train(resume_from_checkpoint=str(folder / f"checkpoint-{stop}"))
+        assert callback.freezer.frozen_at == whole_callback.freezer.frozen_at
+        expected = weights(whole.model)
+        assert all(torch.equal(p, expected[n]) for n, p in weights(resumed.model).items())
+    assert whole_callback.freezer.frozen_at
+
+
+def test_trainer_s_own_clipping_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"set max_grad_norm=0 .*AFLoRACallback\(clip=1.0\)"):
+        trainer(tmp_path, AFLoRACallback(), max_grad_norm=1.0).train()
+
+
+def test_scores_see_the_gradient_before_it_is_clipped(tmp_path: Path) -> None:
+    seen: list[tuple[float, float]] = []
+
+    class Watch(TrainerCallback):
+        def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            grads = [p.grad for p in kwargs["model"].parameters() if p.grad is not None]
+            norm = float(torch.stack([g.norm() for g in grads]).norm())
+            seen.append((norm, callback.freezer.matrices[-1].parameter.grad.abs().max().item()))
+
+    callback = AFLoRACallback(clip=1e-4)
+    trainer(tmp_path, callback, "paper", Watch(), max_steps=2, warmup_steps=0).train()
+    # At step 0 every b is 0, and so is every gradient of A and B.
+    (_, first), (norm, largest) = seen
+    assert first == 0.0
+    assert norm == pytest.approx(1e-4, rel=1e-3)
+    state = callback.freezer.state_dict()
+    sensitivity = state[f"sensitivity/{callback.freezer.matrices[-1].name}"]
+    assert sensitivity.max().item() / 0.15 > 10 * largest > 0
+
+
+def test_accumulated_gradients_are_scored_once(tmp_path: Path) -> None:
+    callback = AFLoRACallback()
+    trainer(tmp_path, callback, max_steps=2, gradient_accumulation_steps=3).train()
+    one = AFLoRACallback()
+    trainer(
+        tmp_path / "one", one, max_steps=2, per_device_train_batch_size=12
+    ).train()
+    for name, tensor in callback.freezer.state_dict().items():
+        torch.testing.assert_close(tensor, one.freezer.state_dict()[name], rtol=1e-3, atol=1e-9)
+
+
+def test_a_checkpoint_without_the_freezer_cannot_be_resumed(tmp_path: Path) -> None:
+    trainer(tmp_path, AFLoRACallback(), "paper", StopAfter(3)).train()
+    (tmp_path / "checkpoint-3" / FREEZER_FILE).unlink()
+    with pytest.raises(ValueError, match=f"checkpoint-3/{FREEZER_FILE} is missing"):
+        trainer(tmp_path, AFLoRACallback()).train(
+            resume_from_checkpoint=str(tmp_path / "checkpoint-3")
+        )
+
+
+@pytest.mark.parametrize("clip", [0.0, -1.0])
+def test_a_bound_that_is_none_is_refused(clip: float) -> None:
+    with pytest.raises(ValueError, match="clip must be larger than 0, or None"):
+        AFLoRACallback(clip=clip)

@@ -1,0 +1,144 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.conftest import tiny_model
+from torch import nn
+
+import aflora
+from aflora import AFLoRAConfig, FreezeConfig, Freezer
+from aflora.adapter import Projection
+
+TOTAL = 24
+
+
+def matrices(count: int = 6, seed: int = 0) -> list[Projection]:
+    generator = torch.Generator().manual_seed(seed)
+    return [
+        Projection(
+            f"m{i}", nn.Parameter(torch.randn(3, 4, generator=generator)), i // 2, "ffn_in", "A"
+        )
+        for i in range(count)
+    ]
+
+
+def gradients(freezer: Freezer, step: int) -> None:
+    """Gradients that depend on the step and the matrix alone."""
+    for index, matrix in enumerate(freezer.matrices):
+        if matrix.parameter.requires_grad:
+            generator = torch.Generator().manual_seed(1000 * step + index)
+            noise = torch.randn(3, 4, generator=generator)
+            matrix.parameter.grad = noise * (1 + index)
+
+
+def run(freezer: Freezer, steps: range) -> None:
+    for step in steps:
+        gradients(freezer, step)
+        freezer.step(step)
+
+
+rules = st.sampled_from(["paper", "official"])
+
+
+@given(rules, st.integers(1, 7), st.floats(0, 0.4), st.floats(0.5, 1))
+def test_all_is_frozen_at_the_end_and_nothing_before_the_start(
+    rule: str, interval: int, start: float, end: float
+) -> None:
+    config = FreezeConfig(rule, start=start, end=end, interval=interval)
+    freezer = Freezer(matrices(), config, TOTAL)
+    for step in range(TOTAL):
+        gradients(freezer, step)
+        freezer.step(step)
+        if step < freezer.schedule.start_step:
+            assert not freezer.frozen_at
+        if rule == "paper" and (step % interval == 0 or step >= freezer.schedule.end_step):
+            wanted = math.floor(freezer.schedule.frozen_fraction(step) * 6 + 1e-9)
+            assert len(freezer.frozen_at) == wanted
+    if rule == "paper" and freezer.schedule.end_step < TOTAL:
+        assert not freezer.live
+    assert all(entry.step == freezer.frozen_at.get(entry.name) for entry in freezer.timeline)
+
+
+def test_the_lowest_gradients_freeze_first() -> None:
+    freezer = Freezer(matrices(), FreezeConfig(start=0.0, end=0.9, interval=1), TOTAL)
+    run(freezer, range(TOTAL))
+    order = sorted(freezer.frozen_at, key=freezer.frozen_at.__getitem__)
+    assert order == [f"m{i}" for i in range(6)]
+
+
+def test_a_frozen_matrix_gets_no_update_and_its_state_is_released() -> None:
+    freezer = Freezer(matrices(2), FreezeConfig(start=0.0, end=0.5, interval=1), 10)
+    parameters = [m.parameter for m in freezer.matrices]
+    optimizer = torch.optim.AdamW(parameters, lr=0.1, weight_decay=0.1)
+    frozen_values: dict[str, torch.Tensor] = {}
+    for step in range(10):
+        gradients(freezer, step)
+        for name in freezer.step(step, optimizer):
+            matrix = next(m for m in freezer.matrices if m.name == name)
+            frozen_values[name] = matrix.parameter.detach().clone()
+            assert matrix.parameter.grad is None
+            assert matrix.parameter not in optimizer.state
+        optimizer.step()
+    assert len(frozen_values) == 2
+    for matrix in freezer.matrices:
+        assert torch.equal(matrix.parameter, frozen_values[matrix.name])
+        assert not matrix.parameter.requires_grad
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("rule", ["paper", "official"])
+def test_a_gradient_that_is_no_number_never_enters_a_score(rule: str, value: float) -> None:
+    config = FreezeConfig(rule, start=0.3, end=0.9, interval=3)
+    freezer = Freezer(matrices(), config, TOTAL)
+    for step in range(TOTAL):
+        gradients(freezer, step)
+        if step in (3, 4):
+            freezer.matrices[5].parameter.grad[0, 0] = value  # type: ignore[index]
+        freezer.step(step)
+        for tensor in freezer.state_dict().values():
+            assert torch.isfinite(tensor.float()).all()
+    assert freezer.skipped_gradients == 2
+
+
+@settings(max_examples=30)
+@given(rules, st.integers(0, TOTAL), st.integers(1, 5))
+def test_stopping_at_any_step_and_going_on_gives_the_same_timeline(
+    rule: str, stop: int, interval: int
+) -> None:
+    config = FreezeConfig(rule, start=0.1, end=0.8, interval=interval)
+    whole = Freezer(matrices(), config, TOTAL)
+    run(whole, range(TOTAL))
+    first = Freezer(matrices(), config, TOTAL)
+    run(first, range(stop))
+    second = Freezer(matrices(), config, TOTAL)
+    second.load_state_dict(first.state_dict())
+    for matrix in second.matrices:
+        assert matrix.parameter.requires_grad == (matrix.name not in first.frozen_at)
+    run(second, range(stop, TOTAL))
+    assert second.frozen_at == whole.frozen_at
+    state, expected = second.state_dict(), whole.state_dict()
+    assert state.keys() == expected.keys()
+    assert all(torch.equal(state[key], expected[key]) for key in state)
+
+
+def test_a_state_of_other_matrices_is_refused() -> None:
+    state = Freezer(matrices(4), FreezeConfig(), TOTAL).state_dict()
+    freezer = Freezer(matrices(6), FreezeConfig(), TOTAL)
+    with pytest.raises(ValueError, match="does not fit this model: 'sensitivity/m4'"):
+        freezer.load_state_dict(state)
+    official = Freezer(matrices(6), FreezeConfig("official"), TOTAL)
+    with pytest.raises(ValueError, match="does not fit this model: 'window/m0'"):
+        official.load_state_dict(freezer.state_dict())
+    with pytest.raises(ValueError, match="no entry 'about'"):
+        freezer.load_state_dict({})
+
+
+def test_a_model_s_freezer_takes_its_projections_and_settings() -> None:
+    config = AFLoRAConfig(rank=2, freeze=FreezeConfig(start=0.0, end=0.5, interval=2))
+    model = aflora.adapt(tiny_model("bert"), config)
+    freezer = Freezer.for_model(model, 40)
+    assert [m.name for m in freezer.matrices] == [p.name for p in aflora.projections(model)]
+    assert freezer.schedule.end_step == 20
+    assert {entry.role for entry in freezer.timeline} == {"ffn_in", "ffn_out"}

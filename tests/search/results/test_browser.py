@@ -1,0 +1,238 @@
+"""The report in a real browser: it draws, sorts, and stays closed to hostile text and network."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from search.pareto.front import front
+from search.record import StudyRecord
+from search.results.html import write_report
+
+Maker = Callable[..., Any]
+EVIL = "<img src=x onerror=alert(1)>"
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+def lacking(reason: str) -> None:
+    """Skip, except in CI: there a browser belongs to the machine."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        lacking("playwright is not installed")
+    program = next(filter(None, map(shutil.which, NAMES)), None)
+    if program is None:
+        lacking(f"no browser found; looked for {', '.join(NAMES)}")
+    quiet = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=program, args=quiet)
+        yield running
+        running.close()
+
+
+@dataclass
+class Seen:
+    """An open report and everything it did that it should not."""
+
+    page: Any
+    address: str
+    trouble: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    dialogs: list[str] = field(default_factory=list)
+
+    def plots(self) -> int:
+        return int(self.page.evaluate("document.querySelectorAll('.plot:has(.main-svg)').length"))
+
+    def column(self, table: str, index: int) -> list[str]:
+        cells = f"table.{table} tbody td:nth-child({index + 1})"
+        texts: list[str] = self.page.locator(cells).all_text_contents()
+        return [text.replace("\N{NO-BREAK SPACE}", " ").strip() for text in texts]
+
+    def is_clean(self) -> bool:
+        return not self.trouble and not self.dialogs and self.requests == [self.address]
+
+
+Opener = Callable[..., Seen]
+
+
+@pytest.fixture(scope="module")
+def opened(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opener]:
+    contexts = []
+
+    def open_report(study: StudyRecord, width: int = 1280, **settings: Any) -> Seen:
+        path = tmp_path_factory.mktemp("report") / "report.html"
+        write_report(study, path)
+        context = browser.new_context(viewport={"width": width, "height": 900}, **settings)
+        contexts.append(context)
+        seen = Seen(context.new_page(), path.as_uri())
+
+        def dismiss(dialog: Any) -> None:
+            seen.dialogs.append(dialog.message)
+            dialog.dismiss()
+
+        seen.page.on("dialog", dismiss)
+        seen.page.on("console", lambda message: seen.trouble.append(message.text))
+        seen.page.on("pageerror", lambda error: seen.trouble.append(str(error)))
+        seen.page.on("request", lambda request: seen.requests.append(request.url))
+        seen.page.goto(seen.address)
+        if settings.get("java_script_enabled", True):
+            seen.page.wait_for_selector("html[data-plots=drawn]", timeout=30_000)
+        return seen
+
+    yield open_report
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(scope="module")
+def whole(opened: Opener, whole_search: StudyRecord) -> Seen:
+    """One page for the tests that look at different parts of it: opening it takes longest."""
+    return opened(whole_search, color_scheme="light")
+
+
+def until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait in this process: the page's policy forbids playwright's own polling inside it."""
+    last = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < last, "waited in vain"
+        time.sleep(0.05)
+
+
+def test_every_plot_is_drawn_without_a_word_or_a_request(
+    whole: Seen, whole_search: StudyRecord
+) -> None:
+    visible = whole.page.locator("[data-figure]:visible").count()
+    assert whole.plots() == visible >= 5 + 6
+    drawn = whole.page.locator("[data-figure=front] .point").count()
+    scored = [t for t in whole_search.trials if t.state in ("complete", "pruned")]
+    assert drawn == len(scored)
+    assert whole.page.locator("[data-figure=front] .annotation").count() == 2
+    assert whole.is_clean()
+
+
+def test_what_is_folded_is_drawn_when_opened(whole: Seen) -> None:
+    before = whole.plots()
+    whole.page.locator("details.more summary").click()
+    count = whole.page.locator("[data-figure]").count()
+    until(lambda: whole.plots() == count)
+    assert count > before
+    assert whole.is_clean()
+
+
+def test_hostile_text_is_shown_and_does_nothing(opened: Opener, trial: Maker, study: Maker) -> None:
+    seen = opened(
+        study(
+            trial(0, mark=EVIL, label=EVIL, settings={EVIL: EVIL}, adapter=EVIL),
+            trial(1, "failed", reason=EVIL, label=EVIL),
+            name=EVIL,
+            task=EVIL,
+            metric=EVIL,
+            provenance={EVIL: EVIL, "seed": EVIL},
+        )
+    )
+    assert seen.page.locator("h1").text_content() == EVIL
+    shown = seen.page.locator("[data-figure=front] .annotation-text").text_content()
+    assert shown == EVIL
+    seen.page.locator("[data-figure=front]").scroll_into_view_if_needed()
+    box = seen.page.locator("[data-figure=front] .point").first.bounding_box()
+    seen.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    seen.page.wait_for_selector("[data-figure=front] .hovertext")
+    assert EVIL in (seen.page.locator("[data-figure=front] .hovertext").text_content() or "")
+    assert seen.page.locator("img").count() == 0
+    assert seen.is_clean()
+
+
+def test_a_column_is_sorted_by_pointer_then_the_other_way(whole: Seen) -> None:
+    heading = whole.page.locator("table.all th", has_text="trainable parameters")
+    heading.locator("button").click()
+    keys = "[...document.querySelectorAll('table.all tbody tr')].map(r => r.cells[4].dataset.key)"
+    rising = whole.page.evaluate(keys)
+    known = [float(key) for key in rising if key]
+    assert known == sorted(known)
+    assert rising[len(known) :] == [""] * (48 - len(known)) != []
+    assert heading.get_attribute("aria-sort") == "ascending"
+    heading.locator("button").click()
+    falling = whole.page.evaluate(keys)
+    assert [float(key) for key in falling if key] == sorted(known, reverse=True)
+    assert falling[-1] == ""
+    assert heading.get_attribute("aria-sort") == "descending"
+
+
+def test_a_column_is_sorted_by_keyboard(whole: Seen, whole_search: StudyRecord) -> None:
+    best_first = whole.column("members", 0)
+    members = front(whole_search.trials, list(whole_search.objectives))
+    assert best_first == [str(trial.number) for trial in members]
+    whole.page.locator("table.members th button").first.focus()
+    whole.page.keyboard.press("Enter")
+    assert whole.column("members", 0) == sorted(best_first, key=int) != best_first
+    whole.page.keyboard.press("Tab")
+    whole.page.keyboard.press("Space")
+    labels = whole.column("members", 1)
+    assert [text.split(" ")[1] for text in labels] == sorted(
+        (text.split(" ")[1] for text in labels), key=lambda rank: int(rank[1:])
+    )
+    sorted_by = whole.page.locator("table.members th[aria-sort]")
+    assert sorted_by.count() == 1
+
+
+def test_an_empty_study_is_drawn(opened: Opener, study: Maker) -> None:
+    seen = opened(study())
+    assert seen.plots() == 5
+    assert "No trial has a score yet." in seen.page.locator("[data-figure=front]").text_content()
+    assert seen.is_clean()
+
+
+def test_a_large_study_is_drawn(opened: Opener, large_search: StudyRecord) -> None:
+    seen = opened(large_search)
+    assert seen.page.locator("table.all tbody tr").count() == 200
+    assert seen.is_clean()
+
+
+def test_text_in_plots_follows_the_colour_scheme(whole: Seen) -> None:
+    ink = "document.querySelector('[data-figure=front]')._fullLayout.font.color"
+    light = whole.page.evaluate(ink)
+    whole.page.emulate_media(color_scheme="dark")
+    until(lambda: bool(whole.page.evaluate(ink) != light))
+    assert (light, whole.page.evaluate(ink)) == ("#2a313a", "#dfe4ea")
+    assert whole.is_clean()
+
+
+def test_on_a_phone_nothing_is_wider_than_the_screen(
+    opened: Opener, whole_search: StudyRecord
+) -> None:
+    seen = opened(whole_search, width=390)
+    assert seen.page.evaluate("document.documentElement.scrollWidth") == 390
+    assert seen.page.locator("[data-figure=front] .annotation").count() == 0
+    assert seen.is_clean()
+
+
+def test_without_scripts_the_tables_are_there(opened: Opener, whole_search: StudyRecord) -> None:
+    seen = opened(whole_search, java_script_enabled=False)
+    assert seen.page.locator("noscript").text_content().strip().startswith("The plots need")
+    assert seen.page.locator("table.all tbody tr").count() == 48
+
+
+def test_a_script_that_slips_in_does_not_run(whole: Seen) -> None:
+    whole.page.evaluate(
+        """() => {
+            const script = document.createElement("script");
+            script.textContent = "window.ran = true";
+            document.body.append(script);
+        }"""
+    )
+    assert whole.page.evaluate("window.ran") is None
+    assert "Content Security Policy" in " ".join(whole.trouble)
+    whole.trouble.clear()

@@ -1,0 +1,68 @@
+"""The words at the head of the report say what the record supports and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from search.record import StudyRecord
+from search.results.headline import headline
+
+Maker = Callable[..., Any]
+
+
+def words(study: StudyRecord) -> str:
+    return " ".join(headline(study)).replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_the_best_trial_with_what_it_cost(trial: Maker, study: Maker) -> None:
+    text = words(study(trial(0, score=0.8, params=90_000), trial(1, score=0.912)))
+    assert text.startswith(
+        "Trial 1 (aflora r4 ffn paper) has the best accuracy, 0.9120, "
+        "with 12.3 k trainable parameters on average and in 21.4 s of training."
+    )
+
+
+def test_a_mark_is_set_beside_the_best(trial: Maker, study: Maker) -> None:
+    lora = trial(0, score=0.905, params=124_230, seconds=21.5, mark="LoRA r=8")
+    text = words(study(lora, trial(1, score=0.912)))
+    expected = "“LoRA r=8” reached 0.9050 with 10.1× the parameters and the same training time."
+    assert expected in text
+
+
+def test_a_mark_that_did_not_finish_is_not_compared(trial: Maker, study: Maker) -> None:
+    text = words(study(trial(0, "pruned", mark="LoRA r=8"), trial(1)))
+    assert "“LoRA r=8” was pruned." in text
+    assert "×" not in text
+
+
+def test_the_best_mark_is_not_compared_with_itself(trial: Maker, study: Maker) -> None:
+    text = words(study(trial(0, mark="AFLoRA, paper")))
+    assert text.startswith("Trial 0 (AFLoRA, paper; aflora r4 ffn paper) has the best")
+    assert "reached" not in text
+
+
+def test_without_a_complete_trial_it_only_counts(trial: Maker, study: Maker) -> None:
+    assert words(study()) == "No trial is complete yet."
+    text = words(study(trial(0, "running"), trial(1, "pruned"), trial(2, "pruned")))
+    assert text == "No trial is complete yet: 1 running, 2 pruned."
+
+
+def test_several_single_runs_are_called_what_they_are(trial: Maker, study: Maker) -> None:
+    assert "other seeds" in words(study(trial(0), trial(1)))
+    assert "other seeds" not in words(study(trial(0)))
+
+
+def test_a_front_member_with_fewer_parameters_is_named(trial: Maker, study: Maker) -> None:
+    text = words(study(trial(0, score=0.95, params=50_000), trial(1, score=0.9, params=3_000)))
+    assert "fewest parameters are those of trial 1 (aflora r4 ffn paper): 3.00 k" in text
+    assert "at accuracy 0.9000" in text
+
+
+def test_objectives_without_parameters(trial: Maker, study: Maker) -> None:
+    objectives = ("score", "train_flops")
+    directions = {"score": "max", "train_flops": "min"}
+    text = words(study(trial(0, objectives=objectives), objectives=directions))
+    assert "0.9000, for 3.10 TFLOPs of training." in text
+    alone = words(study(trial(0, objectives=("score",)), objectives={"score": "max"}))
+    assert "has the best accuracy, 0.9000." in alone
