@@ -20,7 +20,10 @@ class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class _WithModules(_Settings):
+class _Adapter(_Settings):
+    """What every adapter has; a learning rate given here wins over the one all methods share."""
+
+    learning_rate: Positive | None = None
     modules: tuple[Role, ...] = (
         "query",
         "key",
@@ -57,7 +60,7 @@ class FreezeSettings(_Settings):
         return self
 
 
-class AFLoRASettings(_WithModules):
+class AFLoRASettings(_Adapter):
     """AFLoRA: what it adapts, and whose projection matrices train at first."""
 
     rank: Rank = 4
@@ -68,7 +71,7 @@ class AFLoRASettings(_WithModules):
         return f"r{self.rank} {self.trainable_projections} {self.freeze.rule}"
 
 
-class LoRASettings(_WithModules):
+class LoRASettings(_Adapter):
     """LoRA as PEFT trains it; the update is scaled by alpha / rank."""
 
     rank: Rank = 8
@@ -88,7 +91,7 @@ class TrialSettings(_Settings):
     """A whole configuration: one method with its settings, and two learning rates."""
 
     method: dict[str, Any]
-    learning_rate: Positive
+    learning_rate: Positive | None = None
     head_learning_rate: Positive
 
     @property
@@ -98,6 +101,13 @@ class TrialSettings(_Settings):
     @property
     def method_settings(self) -> AFLoRASettings | LoRASettings:
         return METHODS[self.method_name].model_validate(self.method[self.method_name])
+
+    @property
+    def adapter_learning_rate(self) -> float:
+        """The method's own learning rate, or the one all methods share."""
+        rate = self.method_settings.learning_rate or self.learning_rate
+        assert rate is not None, "check_settings asks for one of the two"
+        return rate
 
     @property
     def label(self) -> str:

@@ -177,6 +177,9 @@ def check_settings(settings: Mapping[str, Any], where: str) -> list[Mistake]:
             METHODS[name].model_validate(own)
         except ValidationError as error:
             mistakes += pydantic_mistakes(error, METHODS[name], f"{where}.method.{name}")
+        if isinstance(own, Mapping) and not {"learning_rate"} & {*settings, *own}:
+            what = f"is missing; give it here or as search.method.{name}.learning_rate"
+            mistakes.append(Mistake(f"{where}.learning_rate", what))
     elif method is not None:
         mistakes.append(Mistake(f"{where}.method", f"takes one method, got {method!r}"))
     return mistakes

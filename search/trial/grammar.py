@@ -1,21 +1,21 @@
 """The embedded default task: sentences generated from a small seeded grammar.
 
-A sentence of the ``negation`` task is two clauses in a frame:
+A sentence of the ``negation`` task is one clause, or two joined by a word that says which of them
+counts:
 
-    although meals were hardly nice , writers were anything but cruel
+    waiters were hardly helpful
+    although rooms were hardly clean , doctors were really helpful
 
 Its label is the sentiment of the clause that *wins*: the one a ``but`` leads to, or the one an
-``although`` makes way for. A clause's sentiment is that of its adjective, flipped where its verb
-negates it. In a contrast the other clause says the opposite, in an agreement it says the same.
-Either label meets every frame and verb equally often, so neither tells anything by itself; the
-splits share the function words and no noun or adjective, so what can be learnt is the rule.
+``although`` makes way for. A clause's sentiment is that of its adjective, flipped by a negation
+before it. Every adjective occurs about as often under either label, so a bag of words is worth
+next to nothing; the splits share the function words and no noun or adjective, so what is learnt
+must be the rule. Single clauses are the easy part, from which negation can be learnt first.
 
-The sentences of a split under one label are numbered by the choices that make them up. Drawing
-rows is drawing numbers without replacement: no sentence comes twice, and the rows depend on the
-arguments alone.
+The sentences of a split under one label are numbered, from 0 on, by the choices that make them up.
+Drawing rows is drawing numbers without replacement: no sentence comes twice, and the rows depend
+on the arguments alone.
 """
-
-from __future__ import annotations
 
 import math
 import random
@@ -40,7 +40,7 @@ class Lexicon:
 
 
 class Frame(NamedTuple):
-    """How two clauses are joined: which of them (0 or 1) wins, and whether the other agrees."""
+    """How clauses are joined: which of them (0 or 1) wins, and whether the other agrees."""
 
     pattern: str
     winner: int
@@ -64,10 +64,10 @@ class Clause(NamedTuple):
 
 
 class Sentence(NamedTuple):
-    """Two clauses in a frame."""
+    """The clauses of a frame, one or two."""
 
     frame: Frame
-    clauses: tuple[Clause, Clause]
+    clauses: tuple[Clause, ...]
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -108,37 +108,27 @@ LEXICONS: Mapping[str, Lexicon] = MappingProxyType(
     }
 )
 
-FRAMES = (
+SINGLE = Frame("{}", 0, True)
+PAIRS = (
     Frame("{} and {}", 1, True),
-    Frame("{} so {}", 1, True),
-    Frame("{} while {}", 1, True),
     Frame("{} but {}", 1, False),
     Frame("{} yet {}", 1, False),
     Frame("although {} , {}", 1, False),
-    Frame("even if {} , {}", 1, False),
     Frame("{} although {}", 0, False),
-    Frame("{} even if {}", 0, False),
 )
 
 VERBS = (
     Verb("were", False),
     Verb("seemed", False),
-    Verb("looked", False),
-    Verb("were so", False),
     Verb("were really", False),
-    Verb("were always", False),
-    Verb("were nothing but", False),
-    Verb("were never less than", False),
-    Verb("were never far from", False),
-    Verb("were never anything but", False),
     Verb("were not", True),
     Verb("were never", True),
     Verb("were hardly", True),
-    Verb("were rarely", True),
     Verb("were far from", True),
-    Verb("were anything but", True),
 )
 
+#: part of the rows that are a single clause
+SINGLE_PART = 0.4
 
 TASKS = ("negation",)
 
@@ -156,42 +146,65 @@ def text(sentence: Sentence) -> str:
     )
 
 
-class Space:
-    """The numbered sentences of one split under one label: a product of independent choices."""
+class Singles:
+    """The numbered single clauses of one split under one label: a product of choices."""
 
     def __init__(self, lexicon: Lexicon, wanted: int) -> None:
         self._lexicon, self._positive = lexicon, bool(wanted)
-        nouns = len(lexicon.nouns)
-        clause = (len(VERBS), min(len(lexicon.positive), len(lexicon.negative)))
-        self._sizes = (len(FRAMES), nouns, *clause, nouns - 1, *clause)
+        adjectives = min(len(lexicon.positive), len(lexicon.negative))
+        self._sizes = (len(lexicon.nouns), len(VERBS), adjectives)
 
     def __len__(self) -> int:
         return math.prod(self._sizes)
 
     def __getitem__(self, number: int) -> Sentence:
         """The sentence whose choices are the digits of ``number``, least significant first."""
-        digits = []
-        for size in self._sizes:
-            number, digit = divmod(number, size)
-            digits.append(digit)
+        noun, verb, adjective = _digits(number, self._sizes)
+        return Sentence(SINGLE, (_clause(self._lexicon, noun, verb, adjective, self._positive),))
+
+
+class Pairs:
+    """The numbered pairs of clauses of one split under one label: a product of choices."""
+
+    def __init__(self, lexicon: Lexicon, wanted: int) -> None:
+        self._lexicon, self._positive = lexicon, bool(wanted)
+        nouns = len(lexicon.nouns)
+        clause = (len(VERBS), min(len(lexicon.positive), len(lexicon.negative)))
+        self._sizes = (len(PAIRS), nouns, *clause, nouns - 1, *clause)
+
+    def __len__(self) -> int:
+        return math.prod(self._sizes)
+
+    def __getitem__(self, number: int) -> Sentence:
+        """The sentence whose choices are the digits of ``number``, least significant first."""
+        digits = _digits(number, self._sizes)
         frame_at, noun, verb, adjective, other, other_verb, other_adjective = digits
-        frame = FRAMES[frame_at]
+        frame = PAIRS[frame_at]
         other += other >= noun  # the second clause is about something else
         loser = self._positive == frame.agree
         first, second = (loser, self._positive) if frame.winner else (self._positive, loser)
         return Sentence(
             frame,
             (
-                self._clause(noun, verb, adjective, first),
-                self._clause(other, other_verb, other_adjective, second),
+                _clause(self._lexicon, noun, verb, adjective, first),
+                _clause(self._lexicon, other, other_verb, other_adjective, second),
             ),
         )
 
-    def _clause(self, noun: int, verb: int, adjective: int, sentiment: bool) -> Clause:
-        """The clause that has this sentiment after its verb."""
-        positive = sentiment != VERBS[verb].flips
-        adjectives = self._lexicon.positive if positive else self._lexicon.negative
-        return Clause(self._lexicon.nouns[noun], VERBS[verb], adjectives[adjective], positive)
+
+def _digits(number: int, sizes: tuple[int, ...]) -> list[int]:
+    digits = []
+    for size in sizes:
+        number, digit = divmod(number, size)
+        digits.append(digit)
+    return digits
+
+
+def _clause(lexicon: Lexicon, noun: int, verb: int, adjective: int, sentiment: bool) -> Clause:
+    """The clause that has this sentiment after its verb."""
+    positive = sentiment != VERBS[verb].flips
+    adjectives = lexicon.positive if positive else lexicon.negative
+    return Clause(lexicon.nouns[noun], VERBS[verb], adjectives[adjective], positive)
 
 
 def generate(task: str, split: str, rows: int, seed: int) -> list[tuple[str, int]]:
@@ -210,15 +223,19 @@ def generate(task: str, split: str, rows: int, seed: int) -> list[tuple[str, int
         raise ValueError(f"task {task!r} is not one of {', '.join(TASKS)}")
     if split not in LEXICONS:
         raise ValueError(f"split {split!r} is not one of {', '.join(LEXICONS)}")
-    spaces = [Space(LEXICONS[split], wanted) for wanted in (0, 1)]
-    limit = sum(len(space) for space in spaces)
+    lexicon = LEXICONS[split]
+    limit = int(2 * len(Singles(lexicon, 0)) / SINGLE_PART)
     if not 0 <= rows <= limit:
-        raise ValueError(f"rows {rows} is not between 0 and {limit}, the sentences of {split!r}")
+        raise ValueError(f"rows {rows} is not between 0 and {limit}, the most for {split!r}")
     rng = random.Random(f"{task} {split} {seed}")  # noqa: S311 - a draw to repeat, not a secret
-    drawn = [
-        (text(space[number]), wanted)
-        for wanted, space in enumerate(spaces)
-        for number in rng.sample(range(len(space)), (rows + 1 - wanted) // 2)
-    ]
+    drawn = []
+    for wanted in (0, 1):
+        count = (rows + 1 - wanted) // 2
+        singles = int(count * SINGLE_PART)
+        for space, part in (
+            (Singles(lexicon, wanted), singles),
+            (Pairs(lexicon, wanted), count - singles),
+        ):
+            drawn += [(text(space[i]), wanted) for i in rng.sample(range(len(space)), part)]
     rng.shuffle(drawn)
     return drawn

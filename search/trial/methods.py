@@ -80,7 +80,7 @@ class AFLoRAMethod(Method):
     counted = frozenset({"rank", "modules", "trainable_projections"})
 
     def __init__(self, settings: AFLoRASettings) -> None:
-        self.config = aflora.AFLoRAConfig.from_dict(settings.model_dump())
+        self.config = aflora.AFLoRAConfig.from_dict(settings.model_dump(exclude={"learning_rate"}))
         self._callback: AFLoRACallback | None = None
 
     def apply(self, model: nn.Module) -> nn.Module:

@@ -166,7 +166,7 @@ def _parameter_groups(
     """Adapter and head with a learning rate each; all but biases are decayed."""
     groups = []
     for parameters, rate in (
-        (adapter, settings.learning_rate),
+        (adapter, settings.adapter_learning_rate),
         (head, settings.head_learning_rate),
     ):
         for decay in (True, False):

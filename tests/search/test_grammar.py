@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 
 from search.trial.grammar import (
-    FRAMES,
     LEXICONS,
+    PAIRS,
+    SINGLE,
     VERBS,
     Clause,
+    Pairs,
     Sentence,
-    Space,
+    Singles,
     generate,
     label,
     text,
@@ -26,28 +28,25 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # Read and judged by hand; nothing here is taken from the grammar's tables.
 JUDGED = {
+    "meals were nice": 1,
+    "meals were hardly nice": 0,
+    "parks were far from filthy": 1,
     "meals were nice and parks were fun": 1,
-    "meals were not nice so parks were miserable": 0,
-    "guides were never cruel while bars looked amazing": 1,
+    "meals were not nice and parks were miserable": 0,
+    "guides were never cruel and bars seemed amazing": 1,
     "meals were nice but parks were filthy": 0,
     "meals were filthy yet parks were far from unpleasant": 1,
-    "although meals were hardly nice , writers were anything but cruel": 1,
-    "although tours were not harsh , coaches were anything but graceful": 0,
-    "even if trains were hopeless , bars were never less than perfect": 1,
-    "even if trains were so fun , bars were nothing but pathetic": 0,
-    "novels were rarely sloppy and dishes were never far from perfect": 1,
-    "novels were never anything but harsh but dishes were rarely harsh": 1,
+    "although meals were hardly nice , writers were never cruel": 1,
+    "although tours were not harsh , coaches were far from graceful": 0,
     "albums were really gorgeous although singers were not gorgeous": 1,
     "albums were hardly gorgeous although singers were never sloppy": 0,
-    "cameras were far from inferior even if schools seemed hideous": 1,
-    "cameras were always worthless even if schools were anything but hideous": 0,
 }
 
 PINNED = [
-    ("actors were never less than nasty while books were rarely excellent", 0),
-    ("lessons were always annoying and shops were never friendly", 0),
-    ("gardens were never anything but brilliant while books were fresh", 1),
-    ("players were never comfortable but houses were anything but dangerous", 1),
+    ("although games were really lovely , rooms were never elegant", 0),
+    ("games were far from lovely but cars were not disappointing", 1),
+    ("although houses were hardly clean , engines were not annoying", 1),
+    ("doctors were hardly disappointing but films were nasty", 0),
 ]
 
 
@@ -64,7 +63,12 @@ def parse(sentence: str) -> Sentence:
         return Clause(noun, verbs[0], adjective, adjective in lexicon.positive)
 
     found = []
-    for frame in FRAMES:
+    for frame in (SINGLE, *PAIRS):
+        if frame is SINGLE:
+            only = clause(sentence)
+            if only:
+                found.append(Sentence(frame, (only,)))
+            continue
         before, between, after = frame.pattern.split("{}")
         if not sentence.startswith(before) or not sentence.endswith(after):
             continue
@@ -93,7 +97,7 @@ def test_generated_labels_follow_the_rule() -> None:
 @pytest.mark.parametrize("wanted", [0, 1])
 @pytest.mark.parametrize("split", LEXICONS)
 def test_numbers_name_different_sentences(split: str, wanted: int) -> None:
-    space = Space(LEXICONS[split], wanted)
+    space = Pairs(LEXICONS[split], wanted)
     numbers = [*range(5000), *range(len(space) - 5000, len(space))]
     sentences = [space[number] for number in numbers]
     assert len({text(sentence) for sentence in sentences}) == len(numbers)
@@ -103,6 +107,10 @@ def test_numbers_name_different_sentences(split: str, wanted: int) -> None:
         assert first.noun != second.noun
         same = (first.positive != first.verb.flips) == (second.positive != second.verb.flips)
         assert same == sentence.frame.agree
+    singles = Singles(LEXICONS[split], wanted)
+    clauses = [singles[number] for number in range(len(singles))]
+    assert len({text(sentence) for sentence in clauses}) == len(singles)
+    assert {label(sentence) for sentence in clauses} == {wanted}
 
 
 def test_the_first_rows_are_pinned() -> None:
@@ -156,7 +164,7 @@ def test_splits_share_function_words_only() -> None:
     assert not train.words & validation.words
     function = {
         word
-        for phrase in [frame.pattern for frame in FRAMES] + [verb.text for verb in VERBS]
+        for phrase in [frame.pattern for frame in PAIRS] + [verb.text for verb in VERBS]
         for word in phrase.split()
     }
     for split, lexicon in LEXICONS.items():

