@@ -14,9 +14,7 @@ from aflora.roles import find_targets
 
 # What turns a backbone into a classifier. The pooler belongs to it: some checkpoints come without
 # one, and then it starts at random.
-HEAD_NAMES = frozenset(
-    {"classifier", "score", "pooler", "pre_classifier", "classification_head"}
-)
+HEAD_NAMES = frozenset({"classifier", "score", "pooler", "pre_classifier", "classification_head"})
 
 
 @dataclass(frozen=True)

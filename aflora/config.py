@@ -113,9 +113,7 @@ class AFLoRAConfig:
             one_of("modules", role, ROLES)
         if len(set(self.modules)) != len(self.modules):
             raise ValueError(f"modules names a role twice: {', '.join(self.modules)}")
-        one_of(
-            "trainable_projections", self.trainable_projections, get_args(TrainableProjections)
-        )
+        one_of("trainable_projections", self.trainable_projections, get_args(TrainableProjections))
 
     def trains_projections_of(self, role: str) -> bool:
         """Whether A and B of modules with this role train at first."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,7 @@ class TimelineEntry:
     name: str
     layer: int
     role: str
-    matrix: str
+    matrix: Literal["A", "B"]
     step: int | None
 
 

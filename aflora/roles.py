@@ -57,7 +57,7 @@ def find_targets(model: nn.Module, roles: Sequence[str]) -> list[Target]:
         ValueError: the architecture is not known, or a role has no module in it.
     """
     model_type = getattr(getattr(model, "config", None), "model_type", None)
-    if model_type not in ARCHITECTURES:
+    if not isinstance(model_type, str) or model_type not in ARCHITECTURES:
         raise ValueError(
             f"the architecture {model_type!r} of {type(model).__name__} is not known; "
             f"known are {', '.join(ARCHITECTURES)}"

@@ -27,7 +27,7 @@ def select_paper(scores: Sequence[float], initial: int, fraction: float) -> list
 
 
 def select_official(elements: Sequence[Tensor], remaining: float) -> list[int]:
-    """The rule of the authors' code: a matrix freezes when its mean is below a quantile of elements.
+    """The rule of the authors' code: a matrix freezes when its mean is below an element quantile.
 
     The threshold is the k-th smallest of all single elements of Ī ∘ Ū over the matrices that still
     train, k = int(n · (1 - ρ)) with n such elements. Scores are heavy-tailed, so a mean lies far

@@ -213,9 +213,7 @@ class _Search:
         engine = Engine(
             study, self._loaded.tree, space.sampler, pruner, space.budget, space.seed, time.time()
         )
-        job = TrialJob(
-            space.model, self._loaded.task, space.train, space.pruner.rungs, space.seed
-        )
+        job = TrialJob(space.model, self._loaded.task, space.train, space.pruner.rungs, space.seed)
         follower = self._follower(engine, study)
         view = self._view(engine)
 

@@ -221,9 +221,7 @@ class Engine:
             reason = self._pruner.judge(rung.fraction, rung.projected, others)
             if reason is None:
                 return "continue"
-            self._finish(
-                number, TrialState.PRUNED, now, reason=f"rung {rung.index}: {reason}"
-            )
+            self._finish(number, TrialState.PRUNED, now, reason=f"rung {rung.index}: {reason}")
             return "stop"
 
     def _not_a_number(self, measures: Mapping[str, float]) -> str | None:

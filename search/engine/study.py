@@ -80,7 +80,8 @@ class SearchStudy:
     @property
     def reference(self) -> dict[str, float] | None:
         """The hypervolume's reference point in the objectives' units, once it is fixed."""
-        return self.optuna.user_attrs.get("reference")
+        point: dict[str, float] | None = self.optuna.user_attrs.get("reference")
+        return point
 
     @reference.setter
     def reference(self, point: Mapping[str, float]) -> None:
@@ -137,7 +138,8 @@ class SearchStudy:
 
     def _trial_id(self, number: int) -> int:
         study_id = self.optuna._study_id
-        return self.optuna._storage.get_trial_id_from_study_id_trial_number(study_id, number)
+        storage = self.optuna._storage
+        return int(storage.get_trial_id_from_study_id_trial_number(study_id, number))
 
     def trials(self) -> list[TrialRecord]:
         """Every trial as the study has it, in the order of their numbers."""

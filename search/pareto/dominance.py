@@ -48,7 +48,7 @@ def non_domination_rank(values: ArrayLike) -> NDArray[np.int64]:
 
 def non_dominated(values: ArrayLike) -> NDArray[np.bool_]:
     """Which points no other point dominates; shape ``(points,)``."""
-    return non_domination_rank(values) == 0
+    return np.equal(non_domination_rank(values), 0)
 
 
 def crowding_distance(values: ArrayLike) -> NDArray[np.float64]:

@@ -52,9 +52,7 @@ def reference_point(
     return worst_with_margin(finished, objectives)
 
 
-def worst_with_margin(
-    trials: Sequence[TrialRecord], objectives: Sequence[str]
-) -> dict[str, float]:
+def worst_with_margin(trials: Sequence[TrialRecord], objectives: Sequence[str]) -> dict[str, float]:
     """For each objective the worst value plus a margin of a tenth of the range, in its own unit."""
     point = {}
     for name in objectives:

@@ -196,9 +196,7 @@ def _looks_like_distribution(value: Mapping[Any, Any]) -> str | None:
 _LIST_SETTINGS = frozenset({"modules"})
 
 
-def _group(
-    value: Mapping[Any, Any], errors: list[LeafError], path: tuple[str, ...]
-) -> Group:
+def _group(value: Mapping[Any, Any], errors: list[LeafError], path: tuple[str, ...]) -> Group:
     children = {}
     for key, child in value.items():
         node = parse(child, errors, (*path, str(key)))

@@ -120,9 +120,11 @@ def _parse(text: str, source: str) -> tuple[dict[str, Any], dict[str, int], list
     lines: dict[str, int] = {}
     mistakes: list[Mistake] = []
     _walk(node, "", lines, mistakes)
-    for key in content:
-        if not isinstance(key, str):
-            mistakes.append(Mistake(str(key), f"a key must be a word, got {key!r}"))
+    mistakes += [
+        Mistake(str(key), f"a key must be a word, got {key!r}")
+        for key in content
+        if not isinstance(key, str)
+    ]
     return {str(key): value for key, value in content.items()}, lines, mistakes
 
 

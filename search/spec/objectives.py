@@ -37,12 +37,12 @@ class Objective:
 
     def minimised(self, value: float) -> float:
         """The value on the hypervolume's scale with its sign such that smaller is better."""
-        scaled = self.axis(value)
+        scaled = float(self.axis(value))
         return -scaled if self.direction == "max" else scaled
 
     def from_minimised(self, value: float) -> float:
         """The inverse of :meth:`minimised`."""
-        return self.inverse(-value if self.direction == "max" else value)
+        return float(self.inverse(-value if self.direction == "max" else value))
 
     def comparable(self, value: float) -> float:
         """The value as dominance sees it: smaller is better, noise rounded away."""

@@ -94,9 +94,9 @@ def leaves(node: Node, path: Path = ()) -> Iterator[tuple[Path, Leaf]]:
         yield from leaves(child, (*path, name))
 
 
-def variants(tree: Group, method: str, counted: frozenset[str] | None = None) -> Iterator[
-    dict[str, Any]
-]:
+def variants(
+    tree: Group, method: str, counted: frozenset[str] | None = None
+) -> Iterator[dict[str, Any]]:
     """Settings of ``method`` at the extremes of its leaves.
 
     With ``counted`` all combinations of the extremes of those settings (first key below the
@@ -154,9 +154,9 @@ def _check(tree: Group) -> list[Mistake]:
         for settings in variants(tree, method):
             for mistake in check_settings(settings, "search"):
                 found.setdefault((mistake.where, mistake.what.split(", got ")[0]), mistake)
-        mistake = _check_schedule(tree, method)
-        if mistake is not None:
-            found.setdefault((mistake.where, mistake.what), mistake)
+        late = _check_schedule(tree, method)
+        if late is not None:
+            found.setdefault((late.where, late.what), late)
     return list(found.values())
 
 
@@ -312,4 +312,3 @@ class _Absent:
 
 
 _ABSENT = _Absent()
-

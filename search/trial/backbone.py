@@ -95,9 +95,10 @@ def read_config(model: str) -> PreTrainedConfig:
     """
     place = locate(model)
     hint = "name a local copy with model: /path/to/folder"
-    return within(
+    config: PreTrainedConfig = within(
         REACH_SECONDS, f"model {model!r}", hint, lambda: AutoConfig.from_pretrained(place)
     )
+    return config
 
 
 def load_classifier(model: str, task: Task, seed: int) -> nn.Module:

@@ -58,7 +58,7 @@ class StepFlops:
         )
 
 
-def _weights(module: nn.Module) -> tuple[nn.Parameter, ...]:
+def _weights(module: nn.Module) -> tuple[torch.Tensor, ...]:
     if isinstance(module, AFLoRALinear):
         return (module.A,)
     assert isinstance(module, nn.Linear)

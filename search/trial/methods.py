@@ -137,7 +137,7 @@ class LoRAMethod(Method):
         config = LoraConfig(
             task_type=TaskType.SEQ_CLS,
             r=self.settings.rank,
-            lora_alpha=self.settings.alpha,  # type: ignore[arg-type]
+            lora_alpha=self.settings.alpha,
             lora_dropout=0.0,
             target_modules=[t.name for t in find_targets(model, self.settings.modules)],
             modules_to_save=sorted(HEAD_NAMES & heads),
@@ -145,7 +145,8 @@ class LoRAMethod(Method):
         with warnings.catch_warnings():
             # PEFT asks transformers by an old name whether gradient checkpointing is on.
             warnings.simplefilter("ignore", FutureWarning)
-            return get_peft_model(model, config)  # type: ignore[arg-type]
+            adapted: nn.Module = get_peft_model(model, config)
+            return adapted
 
     def adapter_parameters(self, model: nn.Module) -> dict[str, nn.Parameter]:
         return {name: p for name, p in model.named_parameters() if ".lora_" in name}
@@ -171,9 +172,9 @@ def method_for(settings: TrialSettings) -> Method:
     return LoRAMethod(own)
 
 
-def head_parameters(model: nn.Module, adapter: Mapping[str, nn.Parameter]) -> dict[
-    str, nn.Parameter
-]:
+def head_parameters(
+    model: nn.Module, adapter: Mapping[str, nn.Parameter]
+) -> dict[str, nn.Parameter]:
     """Everything that trains and is not in the adapter."""
     return {n: p for n, p in model.named_parameters() if p.requires_grad and n not in adapter}
 

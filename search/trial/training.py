@@ -189,9 +189,12 @@ class _TrialTrainer(Trainer):
         # Trainer takes classifiers for models that average over accumulated batches themselves,
         # because they accept any keyword; they do not, and their gradient would be a sum.
         self.model_accepts_loss_kwargs = False
+        adapted = self.model
+        assert isinstance(adapted, nn.Module)
+        self._adapted = adapted
         self._method = method
         self._ledger = ledger
-        self._flops = StepFlops(self.model)
+        self._flops = StepFlops(adapted)
 
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any
@@ -205,7 +208,7 @@ class _TrialTrainer(Trainer):
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         folder = Path(output_dir or self.args.output_dir or ".")
         folder.mkdir(parents=True, exist_ok=True)
-        self._method.save(self.model, folder)
+        self._method.save(self._adapted, folder)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         """Adapter and head are loaded before the trainer is made."""

@@ -2,13 +2,13 @@ import copy
 
 import pytest
 import torch
-from tests.conftest import tiny_model
 from torch import nn
 from transformers import DebertaV2Config, DebertaV2ForSequenceClassification
 
 import aflora
 from aflora import AFLoRAConfig
 from aflora.adapter import Projection
+from tests.conftest import tiny_model
 
 
 def test_an_adapted_model_starts_equal_to_its_base(any_model: nn.Module, batch: dict) -> None:
@@ -77,7 +77,9 @@ def test_counts_of_the_paper_s_model() -> None:
     assert counts.start - counts.floor == 368_640
 
 
-def test_merging_leaves_plain_layers_with_the_same_output(any_model: nn.Module, batch: dict) -> None:
+def test_merging_leaves_plain_layers_with_the_same_output(
+    any_model: nn.Module, batch: dict
+) -> None:
     aflora.adapt(any_model, AFLoRAConfig(rank=2))
     for parameter in aflora.adapter_parameters(any_model).values():
         nn.init.normal_(parameter, std=0.3)
@@ -104,7 +106,7 @@ def test_a_refused_model_is_unchanged(bert: nn.Module) -> None:
 
 
 def test_a_role_the_architecture_lacks_is_refused(bert: nn.Module) -> None:
-    with pytest.raises(ValueError, match="a role of bert must be one of .*, got 'ffn_gate'"):
+    with pytest.raises(ValueError, match=r"a role of bert must be one of .*, got 'ffn_gate'"):
         aflora.adapt(bert, AFLoRAConfig(modules=("ffn_gate",)))
 
 

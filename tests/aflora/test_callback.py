@@ -3,13 +3,13 @@ from typing import Any
 
 import pytest
 import torch
-from tests.conftest import tiny_model
 from torch import nn
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 import aflora
 from aflora import AFLoRAConfig, FreezeConfig
 from aflora.callback import FREEZER_FILE, AFLoRACallback
+from tests.conftest import tiny_model
 
 STEPS = 12
 
@@ -33,7 +33,11 @@ class StopAfter(TrainerCallback):
 
 
 def trainer(
-    folder: Path, callback: AFLoRACallback, rule: str = "paper", *extra: TrainerCallback, **change: Any
+    folder: Path,
+    callback: AFLoRACallback,
+    rule: str = "paper",
+    *extra: TrainerCallback,
+    **change: Any,
 ) -> Trainer:
     freeze = FreezeConfig(rule, start=0.1, end=0.8, interval=2)
     torch.manual_seed(3)
@@ -108,9 +112,7 @@ def test_accumulated_gradients_are_scored_once(tmp_path: Path) -> None:
     callback = AFLoRACallback()
     trainer(tmp_path, callback, max_steps=2, gradient_accumulation_steps=3).train()
     one = AFLoRACallback()
-    trainer(
-        tmp_path / "one", one, max_steps=2, per_device_train_batch_size=12
-    ).train()
+    trainer(tmp_path / "one", one, max_steps=2, per_device_train_batch_size=12).train()
     for name, tensor in callback.freezer.state_dict().items():
         torch.testing.assert_close(tensor, one.freezer.state_dict()[name], rtol=1e-3, atol=1e-9)
 

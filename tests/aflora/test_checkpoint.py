@@ -4,12 +4,12 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tests.conftest import tiny_model
 from torch import nn
 
 import aflora
 from aflora import AFLoRAConfig
 from aflora.checkpoint import CONFIG_FILE, WEIGHTS_FILE
+from tests.conftest import tiny_model
 
 
 def trained(kind: str = "bert") -> nn.Module:

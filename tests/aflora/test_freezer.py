@@ -4,12 +4,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.conftest import tiny_model
 from torch import nn
 
 import aflora
 from aflora import AFLoRAConfig, FreezeConfig, Freezer
 from aflora.adapter import Projection
+from tests.conftest import tiny_model
 
 TOTAL = 24
 

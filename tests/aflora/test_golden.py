@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 import torch
-from tests.conftest import DATA
 from torch import nn
 
 from aflora import FreezeConfig, Freezer
 from aflora.adapter import Projection
 from aflora.selection import official_threshold
+from tests.conftest import DATA
 
 
 @pytest.mark.parametrize("name", ["mid", "small_spread"])

@@ -1,20 +1,26 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aflora import FreezeConfig, Schedule
 
-schedules = st.integers(1, 400).flatmap(
-    lambda total: st.tuples(
-        st.just(total), st.integers(0, total), st.integers(0, total), st.floats(0.5, 5)
+schedules = (
+    st.integers(1, 400)
+    .flatmap(
+        lambda total: st.tuples(
+            st.just(total), st.integers(0, total), st.integers(0, total), st.floats(0.5, 5)
+        )
     )
-).map(lambda t: Schedule(t[0], min(t[1], t[2]), max(t[1], t[2]), t[3]))
+    .map(lambda t: Schedule(t[0], min(t[1], t[2]), max(t[1], t[2]), t[3]))
+)
 
 
 @given(schedules)
 def test_it_rises_from_zero_before_the_start_to_one_at_the_end(schedule: Schedule) -> None:
     values = [schedule.frozen_fraction(step) for step in range(schedule.total_steps + 1)]
-    assert all(a <= b for a, b in zip(values, values[1:], strict=False))
+    assert all(a <= b for a, b in pairwise(values))
     assert all(v == 0.0 for v in values[: schedule.start_step])
     assert all(v == 1.0 for v in values[schedule.end_step :])
 

@@ -5,9 +5,7 @@ from hypothesis import strategies as st
 from aflora.score import SmoothedScore, windowed
 
 betas = st.floats(0.0, 0.99)
-gradients = st.lists(
-    st.lists(st.floats(0, 10), min_size=2, max_size=2), min_size=1, max_size=12
-)
+gradients = st.lists(st.lists(st.floats(0, 10), min_size=2, max_size=2), min_size=1, max_size=12)
 
 
 @given(betas, betas, gradients)

@@ -58,5 +58,5 @@ def test_the_extremes_are_infinitely_far_and_equal_columns_do_not_count() -> Non
 
 @pytest.mark.parametrize("values", [[1.0, 2.0], [[1.0, float("nan")]]])
 def test_what_is_no_set_of_points_is_refused(values: list) -> None:
-    with pytest.raises(ValueError, match="points must have shape|point 0 holds NaN"):
+    with pytest.raises(ValueError, match=r"points must have shape|point 0 holds NaN"):
         non_dominated(values)

@@ -1,5 +1,4 @@
 import pytest
-from tests.search.records import study, trial
 
 from search.pareto.front import (
     front,
@@ -8,6 +7,7 @@ from search.pareto.front import (
     reference_point,
     worst_with_margin,
 )
+from tests.search.records import study, trial
 
 NAMES = ["score", "trainable_params", "train_seconds"]
 

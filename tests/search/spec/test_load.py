@@ -199,7 +199,9 @@ def test_a_file_that_is_no_space_says_why(tmp_path: Path, text: str, message: st
 
 
 def test_a_key_that_stands_twice_is_a_mistake(tmp_path: Path) -> None:
-    assert "seed (line 3): stands twice" in mistakes(write(tmp_path, "seed: 1\n\nseed: 2\n"[:8] + "x: 1\nseed: 2\n"))
+    assert "seed (line 3): stands twice" in mistakes(
+        write(tmp_path, "seed: 1\n\nseed: 2\n"[:8] + "x: 1\nseed: 2\n")
+    )
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
