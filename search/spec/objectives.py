@@ -56,11 +56,11 @@ def _log_count(value: float) -> float:
 
 
 def _count(logarithm: float) -> float:
-    return 10.0**logarithm - 1.0
+    return math.pow(10.0, logarithm) - 1.0
 
 
 def _power(logarithm: float) -> float:
-    return 10.0**logarithm
+    return math.pow(10.0, logarithm)
 
 
 OBJECTIVES: Mapping[str, Objective] = {
