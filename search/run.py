@@ -142,7 +142,7 @@ def _prepare_data(loaded: LoadedSpace) -> Any:
     try:
         return prepare(loaded.space, loaded.task)
     except (NotFound, DataError) as error:
-        raise SpecError(loaded.source, [Mistake("data", str(error))]) from None
+        raise loaded.error(Mistake("data", str(error))) from None
 
 
 def _check_machine(loaded: LoadedSpace, options: argparse.Namespace) -> None:
@@ -152,7 +152,7 @@ def _check_machine(loaded: LoadedSpace, options: argparse.Namespace) -> None:
     cpus = os.cpu_count() or 1
     if loaded.space.resources.cpu > cpus:
         what = f"a trial takes {loaded.space.resources.cpu:g} CPUs, this machine has {cpus}"
-        raise SpecError(loaded.source, [Mistake("resources.cpu", what)])
+        raise loaded.error(Mistake("resources.cpu", what))
 
 
 def _check_cluster(loaded: LoadedSpace) -> int:
@@ -169,7 +169,7 @@ def _check_cluster(loaded: LoadedSpace) -> int:
             what = f"a trial takes {amount:g} {unit}s, the largest node has {most:g}"
             mistakes.append(Mistake(f"resources.{key}", what))
     if mistakes:
-        raise SpecError(loaded.source, mistakes)
+        raise loaded.error(*mistakes)
     return slots_of(wanted.cpu, wanted.gpu)
 
 
@@ -252,7 +252,7 @@ class _Search:
             was, now = study.header.provenance["data"], self._data.fingerprint
             if was != now:
                 what = f"is other data than the run was started with (fingerprint {now}, was {was})"
-                raise SpecError(self._loaded.source, [Mistake("data", what)])
+                raise self._loaded.error(Mistake("data", what))
             return study
         directory.trials.mkdir()
         write_atomically(

@@ -6,10 +6,11 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import ray
-from ray import tune
+from ray import cloudpickle, tune
 from ray.exceptions import RayTaskError
 from ray.tune import CheckpointConfig, RunConfig, Stopper, TuneConfig, Tuner
 from ray.tune.experiment import Trial
@@ -139,10 +140,11 @@ class EngineScheduler(_NeverRestored, FIFOScheduler):
 
 def reason_of(trial: Trial) -> str:
     """Why a trial failed, in one line: the error that its code raised, not Ray's around it."""
-    error = trial.get_pickled_error()
-    if error is None:
-        text = trial.get_error()
-        return str(text).strip().splitlines()[-1] if text else "Ray reported an error without one"
+    # Trial.get_pickled_error looks in the storage, where Tune copies the file only later.
+    file = trial.pickled_error_file
+    if file is None or not Path(file).exists():
+        return "Ray gave no reason"
+    error = cloudpickle.loads(Path(file).read_bytes())
     if isinstance(error, RayTaskError):
         cause = error.cause if isinstance(error.cause, BaseException) else error
         while cause.__cause__ is not None:

@@ -53,17 +53,18 @@ def write_front(study: StudyRecord, folder: Path) -> Path:
 def write_trials(study: StudyRecord, folder: Path) -> Path:
     """Write ``trials.csv``: one row for each trial in the order of their numbers.
 
-    Objectives stand under their own names and only for complete trials; ``measures.*`` is what
-    was measured at the last rung of any trial, ``settings.*`` the whole configuration. Times are
-    UTC in ISO 8601; what is unknown is empty.
+    The objectives, then every other measure, are those of the trial's last rung, which is the
+    trial's end only where its state is ``complete``; ``settings.*`` is the whole configuration.
+    Times are UTC in ISO 8601; what is unknown is empty.
 
     Returns:
         The path of the file.
     """
     members = {trial.number for trial in front(study.trials, list(study.objectives))}
     rows = [_row(trial, study, trial.number in members) for trial in study.trials]
-    columns = [*_IDENTITY, *study.objectives]
-    columns += _union(rows, "measures.") + _union(rows, "settings.") + _PROGRESS
+    measures = dict.fromkeys(name for trial in study.trials for name in trial.measures)
+    settings = dict.fromkeys(key for row in rows for key in row if key.startswith("settings."))
+    columns = [*dict.fromkeys([*_IDENTITY, *study.objectives, *measures]), *settings, *_PROGRESS]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
@@ -89,15 +90,13 @@ def _member(trial: TrialRecord) -> dict[str, Any]:
 
 
 def _row(trial: TrialRecord, study: StudyRecord, on_front: bool) -> dict[str, str]:
-    values = trial.values or {}
     leaves = {
         "number": trial.number,
         "state": trial.state,
         "label": trial.label,
         "mark": trial.mark,
         "front": on_front,
-        **{name: values.get(name) for name in study.objectives},
-        **{f"measures.{name}": value for name, value in trial.measures.items()},
+        **trial.measures,
         **{f"settings.{key}": value for key, value in flattened(trial.settings).items()},
         "rungs": len(trial.rungs),
         "step": trial.rungs[-1].step if trial.rungs else None,
@@ -107,10 +106,6 @@ def _row(trial: TrialRecord, study: StudyRecord, on_front: bool) -> dict[str, st
         "reason": trial.reason,
     }
     return {key: exact(value) for key, value in leaves.items()}
-
-
-def _union(rows: list[dict[str, str]], prefix: str) -> list[str]:
-    return list(dict.fromkeys(key for row in rows for key in row if key.startswith(prefix)))
 
 
 def _moment(seconds: float | None) -> str | None:

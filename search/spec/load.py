@@ -27,12 +27,18 @@ class LoadedSpace:
         space: every key but the two below, resolved.
         tree: ``search``.
         enqueued: configurations to try first.
+        lines: line of every key in the file.
     """
 
     source: str
     space: Space
     tree: Group
     enqueued: tuple[Enqueued, ...]
+    lines: Mapping[str, int]
+
+    def error(self, *mistakes: Mistake) -> SpecError:
+        """What turned out to be wrong with the file once its model and data were looked at."""
+        return SpecError(self.source, [_at_line(mistake, self.lines) for mistake in mistakes])
 
     @property
     def task(self) -> Task:
@@ -99,7 +105,7 @@ def load_space(path: str | Path, overrides: Sequence[str] = ()) -> LoadedSpace:
     if mistakes or space is None:
         placed = [_at_line(mistake, lines) for mistake in _distinct(mistakes)]
         raise SpecError(source, sorted(placed, key=lambda mistake: mistake.line or 0))
-    return LoadedSpace(source, space, tree, tuple(entries))
+    return LoadedSpace(source, space, tree, tuple(entries), lines)
 
 
 def _parse(text: str, source: str) -> tuple[dict[str, Any], dict[str, int], list[Mistake]]:

@@ -17,7 +17,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 from search.spec.tasks import Task
 
 PACKAGE_PREFIX = "package:"
-REACH_SECONDS = 20.0
+REACH_SECONDS = 10.0
 
 T = TypeVar("T")
 
@@ -66,6 +66,8 @@ def within(seconds: float, what: str, hint: str, call: Callable[[], T]) -> T:
         except Exception as error:  # handed to the caller's thread below
             errors.append(error)
 
+    # Each of its retries would be a warning; what comes of them is told in one line below.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     # A daemon, so that a connection that hangs cannot keep the program from ending.
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
@@ -73,7 +75,7 @@ def within(seconds: float, what: str, hint: str, call: Callable[[], T]) -> T:
     if results:
         return results[0]
     if not errors:
-        raise NotFound(f"{what}: the hub did not answer within {seconds:g} s; {hint}")
+        raise NotFound(f"{what}: the hub could not be reached within {seconds:g} s; {hint}")
     error = errors[0]
     if isinstance(error, (OSError, ValueError, ConnectionError)) or _from_the_hub(error):
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -91,10 +93,10 @@ def read_config(model: str) -> PreTrainedConfig:
     """The model's config.
 
     Raises:
-        NotFound: there is no such model, or the hub cannot be reached within 20 s.
+        NotFound: there is no such model, or the hub cannot be reached within 10 s.
     """
     place = locate(model)
-    hint = "name a local copy with model: /path/to/folder"
+    hint = "name a local copy with model: /path/to/folder, or set HF_HUB_OFFLINE=1 if it is cached"
     config: PreTrainedConfig = within(
         REACH_SECONDS, f"model {model!r}", hint, lambda: AutoConfig.from_pretrained(place)
     )

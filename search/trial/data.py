@@ -213,7 +213,7 @@ def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
     """The model's tokenizer.
 
     Raises:
-        NotFound: there is none, or the hub cannot be reached within 20 s.
+        NotFound: there is none, or the hub cannot be reached within 10 s.
     """
     place = locate(model)
     hint = "name a local copy with model: /path/to/folder"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from search.spec.distributions import Branch
-from search.spec.errors import Mistake, SpecError
+from search.spec.errors import Mistake
 from search.spec.load import LoadedSpace
 from search.spec.settings import TrialSettings
 from search.spec.tree import variants
@@ -44,11 +44,11 @@ def smallest_and_largest(loaded: LoadedSpace) -> tuple[Size, Size]:
         config = read_config(loaded.space.model)
         empty = empty_classifier(config, loaded.task)
     except NotFound as error:
-        raise SpecError(loaded.source, [Mistake("model", str(error))]) from None
+        raise loaded.error(Mistake("model", str(error))) from None
     except ValueError as error:
         first = str(error).strip().splitlines()[0]
         what = f"{loaded.space.model!r} is no sequence classifier: {first}"
-        raise SpecError(loaded.source, [Mistake("model", what)]) from None
+        raise loaded.error(Mistake("model", what)) from None
     sizes: list[Size] = []
     mistakes: dict[tuple[str, str], Mistake] = {}
     for method, settings in _corners(loaded):
@@ -61,7 +61,7 @@ def smallest_and_largest(loaded: LoadedSpace) -> tuple[Size, Size]:
             mistake = Mistake(f"search.method.{method}", f"does not fit the model: {error}")
             mistakes[mistake.where, mistake.what] = mistake
     if mistakes:
-        raise SpecError(loaded.source, list(mistakes.values()))
+        raise loaded.error(*mistakes.values())
     return min(sizes, key=lambda s: (s.start, s.floor)), max(sizes, key=lambda s: s.start)
 
 

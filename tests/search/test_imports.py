@@ -53,7 +53,9 @@ def test_the_method_never_imports_the_search_nor_transformers_but_in_its_callbac
     for file in (ROOT / "aflora").glob("*.py"):
         text = file.read_text(encoding="utf-8")
         assert "search" not in set(imported(file)), file
-        names = {line.split()[1] for line in text.splitlines() if line.startswith(("from ", "import "))}
+        names = {
+            line.split()[1] for line in text.splitlines() if line.startswith(("from ", "import "))
+        }
         assert "search" not in {name.split(".")[0] for name in names}
         if file.name != "callback.py":
             assert "transformers" not in {name.split(".")[0] for name in names}, file

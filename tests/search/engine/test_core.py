@@ -62,7 +62,9 @@ def report(settings: Any, index: int, of: int = 4, **measures: float) -> RungRep
     return RungReport(Rung(index, step, step / STEPS, values, projected, 0.0), events, STEPS)
 
 
-def train(engine: Engine, number: int, settings: Any, now: float, rungs: range = range(1, 5)) -> float:
+def train(
+    engine: Engine, number: int, settings: Any, now: float, rungs: range = range(1, 5)
+) -> float:
     for index in rungs:
         now += 1
         if engine.report(number, report(settings, index), now, f"c/{number}/{index}") == "stop":
@@ -186,7 +188,7 @@ def test_a_failure_keeps_its_reason_and_the_search_goes_on(tmp_path: Path) -> No
     assert engine.ask(0.0) is not None
     engine.fail(0, "ValueError: no luck", 1.0)
     run(engine, 1.0)
-    assert [t.state for t in engine.record().trials][0] == "failed"
+    assert engine.record().trials[0].state == "failed"
     assert engine.record().trials[0].reason == "ValueError: no luck"
     assert len(engine.record().in_state("complete")) == 2
 

@@ -106,7 +106,7 @@ def test_a_row_says_all_of_a_complete_trial(trial: Maker, study: Maker, tmp_path
         "label": "aflora r4 ffn paper",
         "mark": "AFLoRA, paper",
         "score": "0.9",
-        "measures.head_params": "1538.0",
+        "head_params": "1538.0",
         "settings.method": "aflora",
         "settings.modules": '["ffn_in", "ffn_out"]',
         "settings.freeze.beta1": "0.85",
@@ -130,8 +130,8 @@ def test_columns_are_the_union_and_what_is_unknown_is_empty(
     )
     complete, pruned, waiting = read_trials(record, tmp_path)
     assert (complete["settings.alpha"], pruned["settings.alpha"]) == ("16", "")
-    assert (complete["measures.loss"], pruned["measures.loss"]) == ("", "1.25")
-    assert (complete["score"], pruned["score"], pruned["measures.score"]) == ("0.9", "", "0.5")
+    assert (complete["loss"], pruned["loss"], waiting["loss"]) == ("", "1.25", "")
+    assert (complete["score"], pruned["score"], waiting["score"]) == ("0.9", "0.5", "")
     assert (pruned["rungs"], pruned["step"]) == ("3", "240")
     assert pruned["reason"] == "rung 3: dominated by 4 trials"
     assert (waiting["step"], waiting["started"], waiting["finished"]) == ("", "", "")

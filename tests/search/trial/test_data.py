@@ -6,13 +6,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from tests.conftest import MINILM
 
 from search.spec.schema import Data, Holdout, Space, Train
 from search.spec.tasks import TASKS
 from search.trial.backbone import NotFound, locate, within
 from search.trial.data import DataError, PadToLongest, TokenDataset, prepare
 from search.trial.metrics import MetricError, evaluate
+from tests.conftest import MINILM
 
 ROWS = {
     "sentence1": [f"number {i} is here" + " again" * (i % 5) for i in range(40)],
@@ -92,9 +92,15 @@ def test_a_batch_is_padded_to_its_longest_row_and_masked(tmp_path: Path) -> None
     [
         ({"sentence2": None}, "split train of rte has no column 'sentence2'; its columns are"),
         ({"label": None}, "no column 'label'"),
-        ({"label": [0, 1, 2, -1] * 10}, "row 2 of split train: label must be a class from 0 to 1, got 2"),
+        (
+            {"label": [0, 1, 2, -1] * 10},
+            "row 2 of split train: label must be a class from 0 to 1, got 2",
+        ),
         ({"label": ["yes"] * 40}, "got 'yes'"),
-        ({"sentence1": [None] + ["a"] * 39}, "row 0 of split train: sentence1 must be text, got None"),
+        (
+            {"sentence1": [None] + ["a"] * 39},
+            "row 0 of split train: sentence1 must be text, got None",
+        ),
     ],
 )
 def test_data_that_does_not_fit_is_named(tmp_path: Path, change: dict, message: str) -> None:
@@ -105,7 +111,9 @@ def test_data_that_does_not_fit_is_named(tmp_path: Path, change: dict, message: 
 
 def test_a_missing_split_says_what_is_there(tmp_path: Path) -> None:
     write(tmp_path, "train")
-    with pytest.raises(NotFound, match=r"validation.parquet does not exist; there are train.parquet"):
+    with pytest.raises(
+        NotFound, match=r"validation.parquet does not exist; there are train.parquet"
+    ):
         prepare(space(tmp_path), TASKS["rte"])
     with pytest.raises(NotFound, match="there is no such data"):
         prepare(space(tmp_path / "nowhere"), TASKS["rte"])
@@ -113,7 +121,7 @@ def test_a_missing_split_says_what_is_there(tmp_path: Path) -> None:
 
 def test_a_holdout_that_leaves_nothing_is_named(tmp_path: Path) -> None:
     both(tmp_path)
-    with pytest.raises(DataError, match="selection.holdout 0.01 leaves 0 of 40"):
+    with pytest.raises(DataError, match=r"selection.holdout 0.01 leaves 0 of 40"):
         prepare(space(tmp_path, selection=Holdout(holdout=0.01)), TASKS["rte"])
 
 
@@ -133,7 +141,7 @@ def test_a_model_that_is_not_there_is_named(model: str, message: str) -> None:
 def test_a_hub_that_hangs_or_refuses_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     import time
 
-    with pytest.raises(NotFound, match=r"did not answer within 0.05 s; use a local copy"):
+    with pytest.raises(NotFound, match=r"could not be reached within 0.05 s; use a local copy"):
         within(0.05, "model 'x'", "use a local copy", lambda: time.sleep(5))
 
     def refuse() -> None:

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.conftest import MINILM
 
 from search.record import FreezeEvent, RungReport
 from search.spec.schema import Data, Generated, Space, Train
@@ -14,7 +13,8 @@ from search.spec.settings import TrialSettings
 from search.spec.tasks import TASKS
 from search.trial.data import TaskData, prepare
 from search.trial.methods import counts_at_start
-from search.trial.training import TrialJob, rung_steps, run_trial, total_steps
+from search.trial.training import TrialJob, run_trial, rung_steps, total_steps
+from tests.conftest import MINILM
 
 TASK = TASKS["negation"]
 MODULES = ["query", "ffn_in"]
@@ -47,7 +47,12 @@ def data(space: Space) -> TaskData:
 
 
 def train(
-    space: Space, data: TaskData, method: str, keep: Path, stop: int = 99, resume: Path | None = None
+    space: Space,
+    data: TaskData,
+    method: str,
+    keep: Path,
+    stop: int = 99,
+    resume: Path | None = None,
 ) -> list[RungReport]:
     """Reports of a trial that is stopped after a rung; checkpoints are moved to ``keep``."""
     import shutil
@@ -94,7 +99,9 @@ def test_a_trial_resumed_from_a_rung_ends_as_if_it_had_never_stopped(
     assert rest[-1].rung.measures["train_seconds"] > 0
 
 
-def test_the_ledger_counts_what_really_trained(space: Space, data: TaskData, tmp_path: Path) -> None:
+def test_the_ledger_counts_what_really_trained(
+    space: Space, data: TaskData, tmp_path: Path
+) -> None:
     reports = train(space, data, "aflora", tmp_path)
     last = reports[-1]
     measures = last.rung.measures
@@ -127,7 +134,9 @@ def test_lora_counts_and_freezes_nothing(space: Space, data: TaskData, tmp_path:
     assert last.rung.projected["trainable_params"] == wanted
 
 
-def test_a_checkpoint_never_holds_the_backbone(space: Space, data: TaskData, tmp_path: Path) -> None:
+def test_a_checkpoint_never_holds_the_backbone(
+    space: Space, data: TaskData, tmp_path: Path
+) -> None:
     for method in SETTINGS:
         train(space, data, method, tmp_path / method, stop=1)
         files = [p for p in (tmp_path / method / "rung1").iterdir() if p.is_file()]

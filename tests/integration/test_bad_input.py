@@ -1,0 +1,142 @@
+"""Every mistake on the command line: one clear message, status 2, nothing written."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from search.run import main
+
+QUICK = yaml.safe_load(Path("spaces/quickstart.yaml").read_text(encoding="utf-8"))
+
+
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], *options: str, out: str = "out") -> str:
+    """The message of a call that must fail, after checking that it wrote nothing."""
+    before = sorted(tmp_path.rglob("*"))
+    status = main([*options, "--out", str(tmp_path / out), "--local"])
+    said = capsys.readouterr()
+    assert status == 2
+    assert "Traceback" not in said.err
+    assert said.out == ""
+    assert sorted(tmp_path.rglob("*")) == before
+    return said.err
+
+
+def space(tmp_path: Path, **change: object) -> str:
+    path = tmp_path / "space.yaml"
+    path.write_text(yaml.safe_dump(QUICK | change), encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": "package:nothing/model"}, "pip install nothing"),
+        ({"model": "./nowhere"}, "model (line"),
+        ({"seeed": 1}, "did you mean 'seed'?"),
+        ({"resources": {"cpu": 1000}}, "a trial takes 1000 CPUs, this machine has"),
+        ({"data": {"generated": {"train": 10**9}}}, "data (line"),
+        (
+            {
+                "search": QUICK["search"]
+                | {"method": {"lora": {"rank": 8, "modules": ["ffn_gate"], "learning_rate": 1e-3}}},
+                "enqueue": [],
+            },
+            "does not fit the model",
+        ),
+        (
+            {
+                "search": QUICK["search"] | {"method": {"lora": {"rank": 8}}},
+                "enqueue": [],
+            },
+            "search.learning_rate",
+        ),
+        ({"tasks": ["rte"], "data": {"dir": "/nowhere"}}, "data.dir '/nowhere'"),
+    ],
+)
+def test_a_space_that_cannot_run_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: dict, message: str
+) -> None:
+    assert message in run(tmp_path, capsys, space(tmp_path, **change))
+
+
+def test_a_hub_that_cannot_be_reached_is_told_within_20_s_with_the_way_out(
+    tmp_path: Path,
+) -> None:
+    path = space(tmp_path, model="someone/no-such-model")
+    before = sorted(tmp_path.rglob("*"))
+    # Read when huggingface_hub is imported, so this takes a process of its own. Nothing listens.
+    ended = subprocess.run(
+        [sys.executable, "-m", "search.run", path, "--out", str(tmp_path / "out"), "--local"],
+        env=os.environ | {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "0"},
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"{path}: model (line ")
+    assert "'someone/no-such-model': the hub could not be reached within 10 s" in ended.stderr
+    assert "name a local copy with model: /path/to/folder" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_missing_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "does not exist" in run(tmp_path, capsys, str(tmp_path / "nothing.yaml"))
+
+
+def test_an_output_that_holds_something_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").write_text("mine")
+    assert "is not empty and holds no run" in run(tmp_path, capsys, space(tmp_path))
+    (tmp_path / "out" / "study.db").write_text("")
+    assert "already holds a run; go on with it with --resume" in run(
+        tmp_path, capsys, space(tmp_path)
+    )
+    assert "is a file, not a folder" in run(tmp_path, capsys, space(tmp_path), out="space.yaml")
+    assert "is a file" in run(tmp_path, capsys, space(tmp_path), out="space.yaml/deep")
+
+
+def test_an_output_that_cannot_be_written_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = main([space(tmp_path), "--out", "/proc/here", "--local"])
+    assert status == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_resuming_nothing_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "holds no run to resume" in run(tmp_path, capsys, space(tmp_path), "--resume")
+
+
+def test_options_that_exclude_one_another_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = run(tmp_path, capsys, space(tmp_path), "--address", "10.0.0.1:6379")
+    assert "--local and --address: cannot go together" in told
+
+
+def test_a_dry_run_prints_the_space_and_starts_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import ray
+
+    path = space(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    assert main([path, "--dry-run", "--out", str(tmp_path / "out")]) == 0
+    told = capsys.readouterr().out
+    assert yaml.safe_load(told)["pruner"]["wait"] == 4
+    # Rank 1 on query alone: d and b of six layers.
+    assert "# smallest: 2,310 (2.31\N{NO-BREAK SPACE}k) at the start: aflora r1" in told
+    largest = 6 * (4 * (8 * 768) + 2 * (8 * 1920)) + 6 * (6 * 8 + 5 * 384 + 1536)
+    assert f"# largest: {largest:,}" in told
+    assert not ray.is_initialized()
+    assert sorted(tmp_path.rglob("*")) == before

