@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+#: Exit status of a search that Ctrl-C ended, as shells have it.
+INTERRUPTED = 130
+
 QUIET: Mapping[str, str] = {
     # Nobody is told about a search but its user.
     "RAY_USAGE_STATS_ENABLED": "0",

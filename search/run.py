@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
+import shlex
 import sys
-import time
-import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from search import environment
@@ -21,10 +18,9 @@ environment.prepare()
 import yaml  # noqa: E402 - libraries read the environment when they are imported
 from rich.console import Console  # noqa: E402
 
-from search.record import StudyRecord, TrialRecord  # noqa: E402
+from search.environment import INTERRUPTED  # noqa: E402
 from search.spec import LoadedSpace, Mistake, SpecError, load_space  # noqa: E402
 
-INTERRUPTED = 130
 PLAIN_WIDTH = 120
 
 
@@ -88,21 +84,46 @@ def _run(options: argparse.Namespace) -> int:
 
     from search.trial.preflight import smallest_and_largest
 
-    smallest, largest = smallest_and_largest(loaded)
-    if options.dry_run:
-        _print_dry_run(loaded, smallest, largest)
-        return 0
+    with ExitStack() as held:
+        if options.resume and not options.dry_run:
+            held.enter_context(RunLock(directory))
+        smallest, largest = smallest_and_largest(loaded)
+        if options.dry_run:
+            _print_dry_run(loaded, smallest, largest)
+            return 0
+        data = _prepare_data(loaded)
+        _check_machine(loaded, options)
 
-    from search.engine.where import connected
+        # Ray and MLflow take seconds to import; mistakes are told before.
+        from search.driver import Driver
+        from search.engine.where import connected
 
-    data = _prepare_data(loaded)
-    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
-    _check_machine(loaded, options)
-    with connected(options.address, options.local) as place:
+        console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+        place = held.enter_context(connected(options.address, options.local))
         slots = _check_cluster(loaded)
         print(f"Running trials {place.why}; {slots} at a time.", flush=True)
-        with RunLock(directory):
-            return _Search(loaded, directory, data, slots, place.why, console, options).run()
+        if not options.resume:
+            held.enter_context(RunLock(directory))
+            directory.check_new()
+        driver = Driver(
+            loaded, directory, data, slots, place.why, console, options.resume, _again(options)
+        )
+        return driver.run()
+
+
+def _again(options: argparse.Namespace) -> str:
+    """The command that goes on with this run."""
+    words = ["python", "-m", "search.run", options.space]
+    if options.out is not None:
+        words += ["--out", options.out]
+    words.append("--resume")
+    for override in options.overrides:
+        words += ["--set", override]
+    if options.local:
+        words.append("--local")
+    if options.address is not None:
+        words += ["--address", options.address]
+    return shlex.join(words)
 
 
 def _check_same_space(loaded: LoadedSpace, saved: Path) -> None:
@@ -171,187 +192,6 @@ def _check_cluster(loaded: LoadedSpace) -> int:
     if mistakes:
         raise loaded.error(*mistakes)
     return slots_of(wanted.cpu, wanted.gpu)
-
-
-class _Search:
-    """One driver's work on one run directory, from the first proposal to the report."""
-
-    def __init__(
-        self,
-        loaded: LoadedSpace,
-        directory: Any,
-        data: Any,
-        slots: int,
-        why: str,
-        console: Console,
-        options: argparse.Namespace,
-    ) -> None:
-        self._loaded = loaded
-        self._directory = directory
-        self._data = data
-        self._slots = slots
-        self._why = why
-        self._console = console
-        self._options = options
-
-    def run(self) -> int:
-        from search.engine.core import Engine
-        from search.engine.pruner import ParetoPruner
-        from search.engine.ray_tune import execute
-        from search.trial.training import TrialJob
-        from search.trial.worker import train
-
-        space = self._loaded.space
-        study = self._open_study()
-        pruner = (
-            ParetoPruner(
-                tuple(space.objectives), space.pruner.keep, space.pruner.wait, space.pruner.start
-            )
-            if space.pruner.name == "pareto"
-            else None
-        )
-        engine = Engine(
-            study, self._loaded.tree, space.sampler, pruner, space.budget, space.seed, time.time()
-        )
-        job = TrialJob(space.model, self._loaded.task, space.train, space.pruner.rungs, space.seed)
-        follower = self._follower(engine, study)
-        view = self._view(engine)
-
-        def listen(trial: TrialRecord) -> None:
-            view.on_trial(trial)
-            follower.wake()
-
-        engine.listener = listen
-        follower.start()
-        with view, _ended_by_signals(engine):
-            execute(
-                engine,
-                self._directory,
-                train,
-                {"job": job, "data": self._data, "threads": max(1, int(space.resources.cpu))},
-                space.resources.cpu,
-                space.resources.gpu,
-                self._slots,
-            )
-        record, files = self._write_results(engine.record())
-        problem = follower.close(files, ended=engine.ending is None)
-        if problem is not None:
-            print(f"MLflow misses a part of this run: {problem}", file=sys.stderr)
-        self._say_goodbye(record, engine.ending)
-        return self._status(record, engine.ending)
-
-    def _open_study(self) -> Any:
-        from search.engine.study import SearchStudy, StudyHeader
-        from search.provenance import provenance
-        from search.results.writing import write_atomically
-        from search.spec.tasks import METRIC_TITLES
-
-        space, directory = self._loaded.space, self._directory
-        if self._options.resume:
-            study = SearchStudy.open(directory.study)
-            was, now = study.header.provenance["data"], self._data.fingerprint
-            if was != now:
-                what = f"is other data than the run was started with (fingerprint {now}, was {was})"
-                raise self._loaded.error(Mistake("data", what))
-            return study
-        directory.trials.mkdir()
-        write_atomically(
-            directory.space,
-            yaml.safe_dump(self._loaded.resolved(), sort_keys=False, allow_unicode=True),
-        )
-        study = SearchStudy.create(
-            directory.study,
-            StudyHeader(
-                space.name,
-                self._loaded.task.name,
-                space.model,
-                METRIC_TITLES[self._loaded.task.metric],
-                space.objectives,
-                provenance(space.seed, self._data.fingerprint, uuid.uuid4().hex),
-                self._loaded.resolved(),
-            ),
-        )
-        if space.reference is not None:
-            study.reference = space.reference
-        for entry in self._loaded.enqueued:
-            study.enqueue(entry.params, entry.mark)
-        return study
-
-    def _follower(self, engine: Any, study: Any) -> Any:
-        from search.tracking.follower import Follower
-        from search.tracking.mlflow_store import MLflowStore
-
-        space, directory = self._loaded.space, self._directory
-        given = space.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI")
-        uri = given or f"sqlite:///{directory.mlflow}"
-        artifacts = None if given else directory.artifacts
-        experiment = space.tracking.experiment or space.name
-        study_id = study.header.provenance["study_id"]
-        return Follower(lambda: MLflowStore(uri, experiment, artifacts, study_id), engine.record)
-
-    def _view(self, engine: Any) -> Any:
-        from search.console.live import LiveView
-        from search.console.plain import PlainView
-
-        space = self._loaded.space
-        if not self._console.is_terminal:
-            return PlainView(tuple(space.objectives))
-        return LiveView(
-            engine.record,
-            lambda: engine.ending,
-            space.budget.trials,
-            self._slots,
-            self._why,
-            self._console,
-        )
-
-    def _write_results(self, record: StudyRecord) -> tuple[StudyRecord, list[Path]]:
-        from search.results.adapters import clear_checkpoints, collect_adapters
-        from search.results.files import write_front, write_trials
-        from search.results.html import write_report
-
-        root = self._directory.root
-        record = collect_adapters(record, root)
-        files = [write_front(record, root), write_trials(record, root), self._directory.report]
-        write_report(record, self._directory.report)
-        clear_checkpoints(record, root)
-        return record, files
-
-    def _say_goodbye(self, record: StudyRecord, ending: str | None) -> None:
-        from search.console.summary import print_summary
-
-        again = None
-        if ending is not None:
-            given = [f"--set {override}" for override in self._options.overrides]
-            out = os.path.relpath(self._directory.root)
-            words = ["python -m search.run", self._options.space, f"--out {out} --resume", *given]
-            again = " ".join(words)
-        tracked = self._loaded.space.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI")
-        uri = tracked or f"sqlite:///{os.path.relpath(self._directory.mlflow)}"
-        print_summary(record, self._directory.root, uri, ending, again, self._console)
-
-    def _status(self, record: StudyRecord, ending: str | None) -> int:
-        if ending is not None and ending.startswith("stopped by"):
-            return INTERRUPTED
-        return 0 if record.in_state("complete", "pruned") or not record.trials else 1
-
-
-@contextmanager
-def _ended_by_signals(engine: Any) -> Iterator[None]:
-    """The first Ctrl-C ends the search in order, the second at once."""
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if engine.ending is not None:
-            raise KeyboardInterrupt
-        name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
-        engine.end(f"stopped by {name}")
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

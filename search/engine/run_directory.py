@@ -57,7 +57,7 @@ class RunDirectory:
         if self.study.exists():
             what = "already holds a run; go on with it with --resume, or choose another --out"
             raise SpecError("command line", [Mistake(where, what)])
-        if self.root.is_dir() and any(self.root.iterdir()):
+        if self.root.is_dir() and any(path != self.lock for path in self.root.iterdir()):
             what = "is not empty and holds no run; choose another --out"
             raise SpecError("command line", [Mistake(where, what)])
         place = self.root

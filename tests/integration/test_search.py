@@ -16,6 +16,7 @@ import pytest
 from mlflow import MlflowClient
 
 import aflora
+from search.engine.run_directory import RunDirectory, RunLock
 from search.spec.tasks import TASKS
 from search.trial.backbone import load_classifier
 
@@ -133,6 +134,13 @@ def test_a_finished_run_goes_on_with_a_larger_budget(finished: Path) -> None:
     assert len(client.search_runs([experiment.experiment_id])) == 7
 
 
+def test_a_second_driver_is_refused(finished: Path) -> None:
+    with RunLock(RunDirectory(finished)):
+        ended = search(finished, "--resume")
+    assert ended.returncode == 2
+    assert "another driver is working on this run" in ended.stderr
+
+
 def test_another_space_is_refused_when_resuming(finished: Path) -> None:
     ended = search(finished, "--resume", "--set=seed=3")
     assert ended.returncode == 2
@@ -151,9 +159,6 @@ def test_ctrl_c_keeps_what_is_done_and_resume_finishes_it(tmp_path: Path) -> Non
         told.append(line)
         if "50% done" in line:
             break
-    second = search(out, "--resume", *slower)
-    assert second.returncode == 2
-    assert "another driver is working on this run" in second.stderr
     os.kill(running.pid, signal.SIGINT)
     told += list(running.stdout)
     assert running.wait(60) == 130

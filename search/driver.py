@@ -1,0 +1,210 @@
+"""One driver's work on one run directory, from the first proposal to the report."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import yaml
+from rich.console import Console
+
+from search.console.live import LiveView
+from search.console.plain import PlainView
+from search.console.summary import print_summary
+from search.engine.core import Engine
+from search.engine.pruner import ParetoPruner
+from search.engine.ray_tune import execute
+from search.engine.run_directory import RunDirectory
+from search.engine.study import SearchStudy, StudyHeader
+from search.environment import INTERRUPTED
+from search.provenance import provenance
+from search.record import StudyRecord, TrialRecord
+from search.results.adapters import clear_checkpoints, collect_adapters
+from search.results.files import write_front, write_trials
+from search.results.html import write_report
+from search.results.writing import write_atomically
+from search.spec import LoadedSpace, Mistake
+from search.spec.tasks import METRIC_TITLES
+from search.tracking.follower import Follower
+from search.tracking.mlflow_store import MLflowStore
+from search.trial.data import TaskData
+from search.trial.training import TrialJob
+from search.trial.worker import train
+
+
+class Driver:
+    """Runs a search whose space, model and data have been checked.
+
+    Args:
+        loaded: the space.
+        directory: locked by the caller.
+        data: tokenised.
+        slots: trials at a time.
+        why: why they run where they run.
+        console: the terminal.
+        resume: go on with the run in the directory.
+        again: the command that goes on with this run.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedSpace,
+        directory: RunDirectory,
+        data: TaskData,
+        slots: int,
+        why: str,
+        console: Console,
+        resume: bool,
+        again: str,
+    ) -> None:
+        self._loaded = loaded
+        self._directory = directory
+        self._data = data
+        self._slots = slots
+        self._why = why
+        self._console = console
+        self._resume = resume
+        self._again = again
+
+    def run(self) -> int:
+        """Search; the exit status.
+
+        Raises:
+            SpecError: the run in the directory was started with other data.
+        """
+        space = self._loaded.space
+        study = self._open_study()
+        pruner = (
+            ParetoPruner(
+                tuple(space.objectives), space.pruner.keep, space.pruner.wait, space.pruner.start
+            )
+            if space.pruner.name == "pareto"
+            else None
+        )
+        engine = Engine(
+            study, self._loaded.tree, space.sampler, pruner, space.budget, space.seed, time.time()
+        )
+        job = TrialJob(space.model, self._loaded.task, space.train, space.pruner.rungs, space.seed)
+        follower = self._follower(engine, study)
+        view = self._view(engine)
+
+        def listen(trial: TrialRecord) -> None:
+            view.on_trial(trial)
+            follower.wake()
+
+        engine.listener = listen
+        follower.start()
+        with view, _ended_by_signals(engine):
+            execute(
+                engine,
+                self._directory,
+                train,
+                {"job": job, "data": self._data, "threads": max(1, int(space.resources.cpu))},
+                space.resources.cpu,
+                space.resources.gpu,
+                self._slots,
+            )
+        record, files = self._write_results(engine.record())
+        problem = follower.close(files, ended=engine.ending is None)
+        if problem is not None:
+            print(f"MLflow misses a part of this run: {problem}", file=sys.stderr)
+        self._say_goodbye(record, engine.ending)
+        return self._status(record, engine.ending)
+
+    def _open_study(self) -> SearchStudy:
+        space, directory = self._loaded.space, self._directory
+        if self._resume:
+            study = SearchStudy.open(directory.study)
+            was, now = study.header.provenance["data"], self._data.fingerprint
+            if was != now:
+                what = f"is other data than the run was started with (fingerprint {now}, was {was})"
+                raise self._loaded.error(Mistake("data", what))
+            return study
+        directory.trials.mkdir()
+        write_atomically(
+            directory.space,
+            yaml.safe_dump(self._loaded.resolved(), sort_keys=False, allow_unicode=True),
+        )
+        study = SearchStudy.create(
+            directory.study,
+            StudyHeader(
+                space.name,
+                self._loaded.task.name,
+                space.model,
+                METRIC_TITLES[self._loaded.task.metric],
+                space.objectives,
+                provenance(space.seed, self._data.fingerprint, uuid.uuid4().hex),
+                self._loaded.resolved(),
+            ),
+        )
+        if space.reference is not None:
+            study.reference = space.reference
+        for entry in self._loaded.enqueued:
+            study.enqueue(entry.params, entry.mark)
+        return study
+
+    def _follower(self, engine: Engine, study: SearchStudy) -> Follower:
+        space, directory = self._loaded.space, self._directory
+        given = space.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI")
+        uri = given or f"sqlite:///{directory.mlflow}"
+        artifacts = None if given else directory.artifacts
+        experiment = space.tracking.experiment or space.name
+        study_id = study.header.provenance["study_id"]
+        return Follower(lambda: MLflowStore(uri, experiment, artifacts, study_id), engine.record)
+
+    def _view(self, engine: Engine) -> PlainView | LiveView:
+        space = self._loaded.space
+        if not self._console.is_terminal:
+            return PlainView(tuple(space.objectives))
+        return LiveView(
+            engine.record,
+            lambda: engine.ending,
+            space.budget.trials,
+            self._slots,
+            self._why,
+            self._console,
+        )
+
+    def _write_results(self, record: StudyRecord) -> tuple[StudyRecord, list[Path]]:
+        root = self._directory.root
+        record = collect_adapters(record, root)
+        files = [write_front(record, root), write_trials(record, root), self._directory.report]
+        write_report(record, self._directory.report)
+        clear_checkpoints(record, root)
+        return record, files
+
+    def _say_goodbye(self, record: StudyRecord, ending: str | None) -> None:
+        again = self._again if ending is not None else None
+        tracked = self._loaded.space.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI")
+        uri = tracked or f"sqlite:///{os.path.relpath(self._directory.mlflow)}"
+        print_summary(record, self._directory.root, uri, ending, again, self._console)
+
+    def _status(self, record: StudyRecord, ending: str | None) -> int:
+        if ending is not None and ending.startswith("stopped by"):
+            return INTERRUPTED
+        return 0 if record.in_state("complete", "pruned") or not record.trials else 1
+
+
+@contextmanager
+def _ended_by_signals(engine: Engine) -> Iterator[None]:
+    """The first Ctrl-C ends the search in order, the second at once."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if engine.ending is not None:
+            raise KeyboardInterrupt
+        name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+        engine.end(f"stopped by {name}")
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
