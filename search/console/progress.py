@@ -22,19 +22,16 @@ class Progress:
     seconds_left: float | None
 
 
-def progress_of(
-    study: StudyRecord, total: int, slots: int, now: float, hours_left: float | None = None
-) -> Progress:
+def progress_of(study: StudyRecord, total: int, slots: int, now: float) -> Progress:
     """Estimate from how long ended trials took and how far the running ones are."""
     ended = study.in_state("complete", "pruned", "failed")
-    times = [t.finished - t.started for t in ended if t.finished and t.started]
+    times = [
+        t.finished - t.started for t in ended if t.finished is not None and t.started is not None
+    ]
     if not times:
         return Progress(len(ended), total, None)
     typical = sum(times) / len(times)
     running = study.in_state("running")
     left = max(0, total - len(ended) - len(running)) * typical
-    left += sum(max(0.0, typical - (now - t.started)) for t in running if t.started)
-    estimate = left / max(1, slots)
-    if hours_left is not None:
-        estimate = min(estimate, hours_left * 3600)
-    return Progress(len(ended), total, estimate)
+    left += sum(max(0.0, typical - (now - t.started)) for t in running if t.started is not None)
+    return Progress(len(ended), total, left / max(1, slots))

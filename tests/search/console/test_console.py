@@ -1,0 +1,118 @@
+"""What a user sees while a search runs, and when it has ended."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+from search.console.live import LiveView
+from search.console.plain import PlainView
+from search.console.progress import progress_of
+from search.console.summary import print_summary
+from search.record import Rung, StudyRecord, TrialRecord
+from tests.search.records import study, trial
+
+OBJECTIVES = ("score", "trainable_params", "train_seconds")
+
+
+def running(number: int, *scores: float, started: float = 100.0) -> TrialRecord:
+    rungs = tuple(
+        Rung(i + 1, i + 1, (i + 1) / 4, {"score": s, "trainable_params": 12_300.0}, {}, at=0.0)
+        for i, s in enumerate(scores)
+    )
+    return trial(number, "running", rungs=rungs, measures={}, started=started)
+
+
+def rendered(record: StudyRecord, ending: str | None = None, width: int = 140) -> str:
+    out = io.StringIO()
+    console = Console(file=out, width=width, height=60, force_terminal=False)
+    view = LiveView(lambda: record, lambda: ending, 12, 2, "on this machine", console)
+    console.print(view.render(130.0))
+    return out.getvalue()
+
+
+def test_the_live_view_shows_progress_running_trials_and_the_front() -> None:
+    seen = rendered(
+        study(
+            trial(0, score=0.9, params=331_776.0, mark="LoRA r=8"),
+            trial(1, score=0.7, params=400_000.0, seconds=99.0, mark="AFLoRA, paper"),
+            trial(2, "pruned"),
+            running(3, 0.61, 0.64),
+        )
+    )
+    assert "3 of 12 trials" in seen
+    assert "2 complete, 1 pruned, 0 failed" in seen
+    assert "left" in seen
+    (row,) = [line for line in seen.splitlines() if "#3 lora r4" in line]
+    assert "50%" in row
+    assert "0.6400" in row
+    assert "12.3\N{NO-BREAK SPACE}k" in row
+    (row,) = [line for line in seen.splitlines() if "LoRA r=8" in line]
+    assert "●" in row
+    # What the user enqueued stays in sight although something dominates it.
+    (row,) = [line for line in seen.splitlines() if "AFLoRA, paper" in line]
+    assert "○" in row
+    assert "Ctrl-C ends the search" in seen
+
+
+def test_the_live_view_says_why_it_is_ending() -> None:
+    assert "Ending: stopped by Ctrl-C." in rendered(study(running(0)), "stopped by Ctrl-C")
+
+
+def test_text_of_the_user_is_not_taken_for_markup() -> None:
+    seen = rendered(study(trial(0, mark="[red]mine[/red]"), name="[bold]x"))
+    assert "[red]mine[/red]" in seen
+    assert "[bold]x" in seen
+
+
+def test_the_estimate_counts_what_remains_over_all_slots() -> None:
+    ended = [trial(n, started=0.0, finished=40.0) for n in (0, 1)]
+    left = progress_of(study(*ended, running(2, started=90.0)), 6, 2, now=100.0)
+    # Three trials of 40 s to come, one with 30 s left, two at a time.
+    assert (left.done, left.total, left.seconds_left) == (2, 6, (3 * 40 + 30) / 2)
+
+
+def test_nothing_is_estimated_before_a_trial_has_ended() -> None:
+    assert progress_of(study(running(0)), 6, 2, now=100.0).seconds_left is None
+
+
+def test_the_plain_view_prints_a_line_an_event() -> None:
+    out = io.StringIO()
+    view = PlainView(OBJECTIVES, out)
+    for state in (running(3), running(3, 0.6), trial(3, "pruned", reason="rung 1: dominated")):
+        view.on_trial(state)
+    view.on_trial(running(4))
+    view.on_trial(trial(4, mark="mine"))
+    lines = [line.split("] ", 1)[1] for line in out.getvalue().splitlines()]
+    assert lines[0] == "trial 3, lora r4: started"
+    assert lines[1].startswith("trial 3, lora r4: 25% done, score 0.6000")
+    assert lines[2] == "trial 3, lora r4: pruned, rung 1: dominated"
+    assert lines[3] == "trial 4, lora r4: started"
+    assert lines[4].startswith("trial 4, lora r4 (mine): complete, score 0.8000")
+
+
+def summary(record: StudyRecord, ending: str | None = None, again: str | None = None) -> str:
+    out = io.StringIO()
+    console = Console(file=out, width=120)
+    print_summary(record, Path("/runs/q"), "sqlite:///q/mlflow.db", ending, again, console)
+    return out.getvalue()
+
+
+def test_the_summary_says_what_came_out_and_where_it_lies() -> None:
+    seen = summary(
+        study(trial(0), trial(1, "pruned"), trial(2, "failed", reason="ValueError: [x]"))
+    )
+    assert "1 complete, 1 pruned, 1 failed; 1 on the front" in seen
+    assert "First failure, trial 2: ValueError: [x]" in seen
+    assert "runs/q/report.html" in seen
+    assert "mlflow ui --backend-store-uri sqlite:///q/mlflow.db" in seen
+    assert "go on" not in seen
+
+
+def test_a_search_that_ended_early_says_how_to_go_on() -> None:
+    seen = summary(study(running(0)), "stopped by Ctrl-C", "python -m search.run q.yaml --resume")
+    assert "Ended early: stopped by Ctrl-C." in seen
+    assert "1 unfinished" in seen
+    assert "go on    python -m search.run q.yaml --resume" in seen
