@@ -39,7 +39,7 @@ def collect_adapters(study: StudyRecord, root: Path) -> StudyRecord:
             _copy(trial, root, folder)
             trials.append(dataclasses.replace(trial, adapter=folder.as_posix()))
         else:
-            shutil.rmtree(root / folder, ignore_errors=True)
+            _remove(root / folder)
             trials.append(trial)
     return dataclasses.replace(study, trials=tuple(trials))
 
@@ -55,7 +55,7 @@ def _copy(trial: TrialRecord, root: Path, folder: Path) -> None:
         )
     # A folder that is there is whole: it is filled under another name first.
     partial = root / folder.with_name(f".{folder.name}-partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    _remove(partial)
     partial.mkdir(parents=True)
     for name in ADAPTER_FILES:
         if (root / checkpoint / name).is_file():
@@ -68,4 +68,9 @@ def clear_checkpoints(study: StudyRecord, root: Path) -> None:
     for trial in study.in_state("complete", "pruned", "failed"):
         for rung in trial.rungs:
             if rung.checkpoint is not None:
-                shutil.rmtree(root / rung.checkpoint, ignore_errors=True)
+                _remove(root / rung.checkpoint)
+
+
+def _remove(folder: Path) -> None:
+    if folder.is_dir():
+        shutil.rmtree(folder)

@@ -16,6 +16,7 @@ import pytest
 from mlflow import MlflowClient
 
 import aflora
+from search import report
 from search.engine.run_directory import RunDirectory, RunLock
 from search.spec.tasks import TASKS
 from search.trial.backbone import load_classifier
@@ -115,6 +116,22 @@ def test_an_adapter_of_the_front_loads_into_a_fresh_model(finished: Path) -> Non
     model = load_classifier(MODEL, TASKS["negation"], 0)
     aflora.load(model, folders[0])
     assert aflora.count_parameters(model).floor > 0
+
+
+def test_the_report_command_writes_the_same_again(finished: Path) -> None:
+    front, trials = finished / "front.json", finished / "trials.csv"
+    before = front.read_bytes(), trials.read_bytes()
+    front.unlink()
+    trials.unlink()
+    (finished / "report.html").unlink()
+    assert report.main([str(finished)]) == 0
+    assert (front.read_bytes(), trials.read_bytes()) == before
+    assert (finished / "report.html").stat().st_size > 100_000
+
+
+def test_a_report_of_nothing_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert report.main([str(tmp_path)]) == 2
+    assert "holds no run" in capsys.readouterr().err
 
 
 def test_no_checkpoint_is_left_of_a_trial_that_ended(finished: Path) -> None:
