@@ -29,7 +29,7 @@ from search.record import StudyRecord, TrialRecord
 from search.results.adapters import clear_checkpoints, collect_adapters
 from search.results.files import write_front, write_trials
 from search.results.html import write_report
-from search.results.writing import write_atomically
+from search.results.writing import shown, write_atomically
 from search.spec import LoadedSpace, Mistake
 from search.spec.tasks import METRIC_TITLES
 from search.tracking.follower import Follower
@@ -183,7 +183,7 @@ class Driver:
     def _say_goodbye(self, record: StudyRecord, ending: str | None) -> None:
         again = self._again if ending is not None else None
         tracked = self._loaded.space.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI")
-        uri = tracked or f"sqlite:///{os.path.relpath(self._directory.mlflow)}"
+        uri = tracked or f"sqlite:///{shown(self._directory.mlflow)}"
         print_summary(record, self._directory.root, uri, ending, again, self._console)
 
     def _status(self, record: StudyRecord, ending: str | None) -> int:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+import termios
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -48,6 +51,7 @@ class LiveView:
         self._slots = slots
         self._place = place
         self._since = time.time()
+        self._held = ExitStack()
         self._live = Live(
             console=console,
             get_renderable=lambda: self.render(time.time()),
@@ -56,11 +60,12 @@ class LiveView:
         )
 
     def __enter__(self) -> LiveView:
-        self._live.__enter__()
+        self._held.enter_context(_without_echo_of_control_keys())
+        self._held.enter_context(self._live)
         return self
 
     def __exit__(self, *exit: object) -> None:
-        self._live.__exit__(None, None, None)
+        self._held.close()
 
     def on_trial(self, trial: TrialRecord) -> None:
         """The view looks by itself, twice a second."""
@@ -98,6 +103,22 @@ class LiveView:
         )
         where = Text(f"{self._slots} at a time {self._place}\n", style="dim")
         return Group(line, where)
+
+
+@contextmanager
+def _without_echo_of_control_keys() -> Iterator[None]:
+    """The terminal would print ^C into the panel, which then cannot be wiped whole."""
+    if not sys.stdin.isatty():
+        yield
+        return
+    before = termios.tcgetattr(sys.stdin)
+    quiet = termios.tcgetattr(sys.stdin)
+    quiet[3] &= ~termios.ECHOCTL
+    termios.tcsetattr(sys.stdin, termios.TCSANOW, quiet)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
 
 
 def _running(trials: tuple[TrialRecord, ...], now: float) -> Table:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from rich.console import Console
@@ -12,6 +11,7 @@ from rich.table import Table
 from search.pareto.front import front
 from search.record import StudyRecord
 from search.results.units import readable, title
+from search.results.writing import shown
 
 
 def print_summary(
@@ -64,7 +64,7 @@ def print_summary(
                 style="" if member else "dim",
             )
         console.print(table)
-    place = os.path.relpath(root)
+    place = shown(root)
     console.print(f"\nreport   {place}/report.html", markup=False, highlight=False, soft_wrap=True)
     console.print(
         f"compare  mlflow ui --backend-store-uri {tracking}",

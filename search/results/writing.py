@@ -24,3 +24,9 @@ def write_atomically(path: Path, text: str) -> None:
     except BaseException:
         os.unlink(name)
         raise
+
+
+def shown(path: Path) -> str:
+    """The path as a user would type it here: relative below the working folder, else absolute."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
