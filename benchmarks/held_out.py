@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import transformers
 
 from search.provenance import provenance
 from search.record import RungReport
@@ -53,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, metavar="FILE", help="raw record, as JSON")
     options = parser.parse_args(arguments)
 
+    transformers.logging.disable_progress_bar()
     torch.set_num_threads(os.cpu_count() or 1)
     loaded = load_space(options.run / "space.yaml")
     space, task = loaded.space, loaded.task

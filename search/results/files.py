@@ -12,9 +12,9 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
+from search.flat import exact, flattened
 from search.pareto.front import front, front_hypervolume, worst_with_margin
 from search.record import StudyRecord, TrialRecord
-from search.results.settings import exact, flattened
 from search.results.writing import write_atomically
 
 FRONT_SCHEMA = 1

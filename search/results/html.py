@@ -17,6 +17,7 @@ import jinja2
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from search.flat import flattened, legible
 from search.pareto.front import front, hypervolume_history
 from search.record import StudyRecord
 from search.results.figures import (
@@ -28,7 +29,6 @@ from search.results.figures import (
     trials_figure,
 )
 from search.results.headline import headline, trial_name
-from search.results.settings import flattened, legible
 from search.results.tables import front_table, trials_table
 from search.results.units import duration, title
 from search.results.writing import write_atomically

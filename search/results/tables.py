@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from search.flat import flattened, legible
 from search.pareto.front import front
 from search.record import StudyRecord, TrialRecord
 from search.results.measured import extent, final
-from search.results.settings import flattened, legible
 from search.results.units import MISSING, duration, readable, title
 
 _ORDER = ("complete", "running", "waiting", "pruned", "failed")

@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunStatus, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from search.flat import exact, flattened
 from search.pareto.front import front, hypervolume_history
 from search.record import StudyRecord, TrialRecord
 
@@ -37,20 +38,6 @@ def _batches(items: Sequence[T], most: int) -> Iterator[list[T]]:
     iterator = iter(items)
     while batch := list(islice(iterator, most)):
         yield batch
-
-
-def flattened(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested settings as MLflow's parameters: dotted names, text values."""
-    flat: dict[str, str] = {}
-    for key, value in settings.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            flat |= flattened(value, f"{name}.")
-        elif isinstance(value, list | tuple):
-            flat[name] = ", ".join(map(str, value))
-        else:
-            flat[name] = str(value)
-    return flat
 
 
 class MLflowStore:
@@ -149,7 +136,7 @@ class MLflowStore:
             self._runs[trial.number] = run.info.run_id
         run_id = self._runs[trial.number]
         if before[0] is None:
-            params = [Param(key, value[:6000]) for key, value in flattened(trial.settings).items()]
+            params = [Param(k, exact(v)[:6000]) for k, v in flattened(trial.settings).items()]
             for batch in _batches(params, PARAMS_AT_ONCE):
                 self._client.log_batch(run_id, params=batch)
         metrics = [

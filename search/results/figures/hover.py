@@ -5,9 +5,9 @@ from __future__ import annotations
 import html
 import textwrap
 
+from search.flat import flattened, legible
 from search.record import StudyRecord, TrialRecord
 from search.results.measured import final
-from search.results.settings import flattened, legible
 from search.results.units import readable, title
 
 _WIDTH = 64

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from search.results.settings import exact, flattened, legible
+from search.flat import exact, flattened, legible
 from search.results.units import MISSING, duration, ratio, readable, title
 
 
