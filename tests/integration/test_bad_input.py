@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from datasets import Dataset
 
 from search.run import main
 
@@ -33,29 +34,34 @@ def space(tmp_path: Path, **change: object) -> str:
     return str(path)
 
 
+def search_of(**change: object) -> dict[str, object]:
+    """The search of the quickstart, changed; nothing is tried first."""
+    return {"search": QUICK["search"] | change, "enqueue": []}
+
+
+LORA = {"rank": 8, "learning_rate": 1e-3}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"model": "package:nothing/model"}, "pip install nothing"),
         ({"model": "./nowhere"}, "model (line"),
         ({"seeed": 1}, "did you mean 'seed'?"),
+        ({"train": {"steps": "many"}}, "train.steps (line"),
+        ({"tasks": ["rtee"]}, "unknown task 'rtee'; did you mean 'rte'?"),
+        ({"objectives": {"score": None}}, "the direction of score must be max, got None"),
+        (search_of(learning_rate={"lgo": [1e-4, 1e-2]}), "unknown distribution 'lgo'"),
+        (search_of(learning_rate={"log": [1e-2, 1e-4]}), "reversed: 0.01 is larger than 0.0001"),
+        (search_of(learning_rate={"log": [1e-2, 1e-2]}), "empty; write the constant 0.01"),
         ({"resources": {"cpu": 1000}}, "a trial takes 1000 CPUs, this machine has"),
+        ({"resources": {"cpu": 1, "gpu": 64}}, "a trial takes 64 GPUs, "),
         ({"data": {"generated": {"train": 10**9}}}, "data (line"),
         (
-            {
-                "search": QUICK["search"]
-                | {"method": {"lora": {"rank": 8, "modules": ["ffn_gate"], "learning_rate": 1e-3}}},
-                "enqueue": [],
-            },
+            search_of(method={"lora": LORA | {"modules": ["ffn_gate"]}}),
             "does not fit the model",
         ),
-        (
-            {
-                "search": QUICK["search"] | {"method": {"lora": {"rank": 8}}},
-                "enqueue": [],
-            },
-            "search.learning_rate",
-        ),
+        (search_of(method={"lora": {"rank": 8}}), "search.learning_rate"),
         ({"tasks": ["rte"], "data": {"dir": "/nowhere"}}, "data.dir '/nowhere'"),
     ],
 )
@@ -65,10 +71,56 @@ def test_a_space_that_cannot_run_is_refused(
     assert message in run(tmp_path, capsys, space(tmp_path, **change))
 
 
-def test_a_hub_that_cannot_be_reached_is_told_within_20_s_with_the_way_out(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("", "(file): is empty"), ("name: [a\nmodel: b\n", "(file) (line 2): is not YAML")],
+)
+def test_a_file_that_is_no_space_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, message: str
 ) -> None:
-    path = space(tmp_path, model="someone/no-such-model")
+    path = tmp_path / "space.yaml"
+    path.write_text(text, encoding="utf-8")
+    assert message in run(tmp_path, capsys, str(path))
+
+
+def test_data_without_the_needed_columns_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "glue" / "rte"
+    folder.mkdir(parents=True)
+    for split in ("train", "validation"):
+        Dataset.from_dict({"sentence1": ["a"], "other": ["b"], "label": [0]}).to_parquet(
+            folder / f"{split}.parquet"
+        )
+    path = space(tmp_path, tasks=["rte"], data={"dir": str(tmp_path / "glue")})
+    told = run(tmp_path, capsys, path)
+    told = told.rpartition("\r")[2]  # datasets showed its progress in writing the files above
+    assert "split train of rte has no column 'sentence2'" in told
+    assert "its columns are sentence1, other, label" in told
+
+
+@pytest.mark.parametrize(
+    ("change", "place", "name", "way_out"),
+    [
+        (
+            {"model": "someone/no-such-model"},
+            "model",
+            "someone/no-such-model",
+            "name a local copy with model: /path/to/folder",
+        ),
+        (
+            {"tasks": ["rte"], "data": {"path": "someone/no-such-data"}},
+            "data",
+            "someone/no-such-data",
+            "use a local copy with data.dir: /path/to/folder",
+        ),
+    ],
+    ids=["model", "data"],
+)
+def test_a_hub_that_cannot_be_reached_is_told_within_20_s_with_the_way_out(
+    tmp_path: Path, change: dict, place: str, name: str, way_out: str
+) -> None:
+    path = space(tmp_path, **change)
     before = sorted(tmp_path.rglob("*"))
     # Read when huggingface_hub is imported, so this takes a process of its own. Nothing listens.
     ended = subprocess.run(
@@ -80,9 +132,9 @@ def test_a_hub_that_cannot_be_reached_is_told_within_20_s_with_the_way_out(
         check=False,
     )
     assert ended.returncode == 2
-    assert ended.stderr.startswith(f"{path}: model (line ")
-    assert "'someone/no-such-model': the hub could not be reached within 10 s" in ended.stderr
-    assert "name a local copy with model: /path/to/folder" in ended.stderr
+    assert ended.stderr.startswith(f"{path}: {place} (line ")
+    assert f"'{name}': the hub could not be reached within 10 s" in ended.stderr
+    assert way_out in ended.stderr
     assert ended.stderr.count("\n") == 1
     assert sorted(tmp_path.rglob("*")) == before
 
