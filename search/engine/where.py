@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
+from urllib.parse import urlsplit
 
 import ray
 
 from search.engine.ray_tune import RAY_ENVIRONMENT, prepare_environment
 from search.spec.errors import Mistake, SpecError
+
+_OURS = {"aflora-search/ends-with-its-search": "true"}
+_ANSWER_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,8 @@ def connected(address: str | None, local: bool) -> Iterator[Place]:
     """Connect to Ray, and leave it in the end.
 
     In this order: ``--local``; ``--address``; ``RAY_ADDRESS``; a Ray that runs on this machine;
-    one that is started here.
+    one that is started here. The Ray that another search has started for itself does not count: it
+    ends with that search.
 
     Raises:
         SpecError: an address was given and nothing answers there.
@@ -57,27 +63,56 @@ def _connect(address: str | None, local: bool) -> Place:
         address = os.environ["RAY_ADDRESS"]
         _join(address, f"RAY_ADDRESS={address}")
         return Place(f"on {address}: RAY_ADDRESS is set", own=False)
+    if _join_running():
+        return Place("on the Ray that was running on this machine", own=False)
+    _start()
+    return Place("on this machine: no Ray was running here", own=True)
+
+
+def _join_running() -> bool:
     try:
         _init(address="auto")
     except ConnectionError:
-        _start()
-        return Place("on this machine: no Ray was running here", own=True)
-    return Place("on the Ray that was running on this machine", own=False)
+        return False
+    if any(_OURS.items() <= node["Labels"].items() for node in ray.nodes()):
+        ray.shutdown()
+        return False
+    return True
 
 
 def _join(address: str, where: str) -> None:
+    hint = ""
     try:
+        _knock(address)
+        if "RAY_AUTH_MODE" not in os.environ:
+            # Ray finds its token by itself only where it finds the cluster by itself.
+            hint = "; if it asks for a token, set RAY_AUTH_MODE=token"
         _init(address=address)
-    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         first = str(error).strip().splitlines()[0]
         what = f"no Ray answers there ({first}); start one with ray start --head, or use --local"
-        raise SpecError("command line", [Mistake(where, what)]) from None
+        raise SpecError("command line", [Mistake(where, what + hint)]) from None
+
+
+def _knock(address: str) -> None:
+    """Where nobody listens Ray itself would try for minutes.
+
+    Raises:
+        OSError: nobody listens at ``[ray://]HOST:PORT``.
+        ValueError: that is no address.
+    """
+    if address == "auto":
+        return
+    parts = urlsplit(address if "://" in address else f"//{address}")
+    if parts.hostname is None or parts.port is None:
+        raise ValueError("an address is HOST:PORT")
+    socket.create_connection((parts.hostname, parts.port), timeout=_ANSWER_SECONDS).close()
 
 
 def _start() -> None:
     # Otherwise Ray would take an address left in the environment over starting one.
     os.environ.pop("RAY_ADDRESS", None)
-    _init(address="local", include_dashboard=False)
+    _init(address="local", include_dashboard=False, labels=_OURS)
 
 
 def _init(**arguments: object) -> None:
