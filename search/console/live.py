@@ -16,10 +16,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from search.console.front_table import front_table
 from search.console.progress import progress_of
-from search.pareto.front import front
 from search.record import StudyRecord, TrialRecord
-from search.results.units import duration, readable, title
+from search.results.units import duration, readable
 
 MOST_FRONT_ROWS = 10
 
@@ -140,27 +140,8 @@ def _running(trials: tuple[TrialRecord, ...], now: float) -> Table:
 
 
 def _front(study: StudyRecord) -> RenderableType:
-    names = list(study.objectives)
-    members = front(study.trials, names)
-    if not members:
+    table = front_table(study, "front so far", rows=MOST_FRONT_ROWS)
+    if table is None:
         return Text("The front appears once a trial is complete.\n", style="dim")
-    shown = list(members[:MOST_FRONT_ROWS])
-    marked = [t for t in study.in_state("complete") if t.mark and t not in shown]
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("front so far")
-    table.add_column("")
-    for name in names:
-        table.add_column(title(name, study.metric), justify="right")
-    for trial in (*shown, *marked):
-        values = trial.values or {}
-        member = trial in members
-        table.add_row(
-            f"{'●' if member else '○'} #{trial.number} {escape(trial.label)}",
-            escape(trial.mark or ""),
-            *(readable(name, values.get(name)) for name in names),
-            style="" if member else "dim",
-        )
-    if len(members) > MOST_FRONT_ROWS:
-        table.add_row(f"and {len(members) - MOST_FRONT_ROWS} more")
     table.add_row("")
     return table

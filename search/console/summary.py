@@ -6,11 +6,10 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
+from search.console.front_table import front_table
 from search.pareto.front import front
 from search.record import StudyRecord
-from search.results.units import readable, title
 from search.results.writing import shown
 
 
@@ -32,8 +31,7 @@ def print_summary(
         again: the command that goes on with it, or None.
         console: the terminal.
     """
-    names = list(study.objectives)
-    members = front(study.trials, names)
+    members = front(study.trials, list(study.objectives))
     counts = [
         f"{len(found)} {state}"
         for state in ("complete", "pruned", "failed")
@@ -48,21 +46,8 @@ def print_summary(
     failed = study.in_state("failed")
     if failed:
         console.print(f"First failure, trial {failed[0].number}: {failed[0].reason}", markup=False)
-    if members:
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-        for column in ("front", "", *(title(name, study.metric) for name in names), "adapter"):
-            table.add_column(column, justify="left" if column in {"front", ""} else "right")
-        marked = [t for t in study.in_state("complete") if t.mark and t not in members]
-        for trial in (*members, *marked):
-            values = trial.values or {}
-            member = trial in members
-            table.add_row(
-                f"{'●' if member else '○'} #{trial.number} {escape(trial.label)}",
-                escape(trial.mark or ""),
-                *(readable(name, values.get(name)) for name in names),
-                trial.adapter or "",
-                style="" if member else "dim",
-            )
+    table = front_table(study, "front", adapters=True)
+    if table is not None:
         console.print(table)
     place = shown(root)
     console.print(f"\nreport   {place}/report.html", markup=False, highlight=False, soft_wrap=True)

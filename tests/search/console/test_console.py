@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from pathlib import Path
 
@@ -55,6 +56,16 @@ def test_the_live_view_shows_progress_running_trials_and_the_front() -> None:
     (row,) = [line for line in seen.splitlines() if "AFLoRA, paper" in line]
     assert "○" in row
     assert "Ctrl-C ends the search" in seen
+
+
+def test_a_long_front_is_cut_and_what_is_left_out_is_counted() -> None:
+    members = [trial(n, score=0.9 - n / 100, params=1000.0 - n) for n in range(12)]
+    marked = dataclasses.replace(members[-1], mark="LoRA r=8")
+    seen = rendered(study(*members[:-1], marked))
+    (row,) = [line for line in seen.splitlines() if "LoRA r=8" in line]
+    assert "●" in row
+    assert seen.count("●") == 11
+    assert "and 1 more" in seen
 
 
 def test_the_live_view_says_why_it_is_ending() -> None:
