@@ -20,6 +20,7 @@ from ray.tune.search import Searcher
 from search.engine.core import Engine, Proposal
 from search.engine.run_directory import RunDirectory
 from search.record import RungReport
+from search.spec.errors import first_line
 
 REPORT = "report"
 
@@ -150,8 +151,7 @@ def reason_of(trial: Trial) -> str:
         while cause.__cause__ is not None:
             cause = cause.__cause__
         error = cause
-    lines = [line for line in str(error).strip().splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
+    return f"{type(error).__name__}: {first_line(error)}"
 
 
 class _Reconciliation(_NeverRestored, tune.Callback):

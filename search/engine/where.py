@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import ray
 
 from search.engine.ray_tune import RAY_ENVIRONMENT, prepare_environment
-from search.spec.errors import Mistake, SpecError
+from search.spec.errors import Mistake, SpecError, first_line
 
 _OURS = {"aflora-search/ends-with-its-search": "true"}
 _ANSWER_SECONDS = 5.0
@@ -89,8 +89,8 @@ def _join(address: str, where: str) -> None:
             hint = "; if it asks for a token, set RAY_AUTH_MODE=token"
         _init(address=address)
     except (OSError, ValueError, RuntimeError) as error:
-        first = str(error).strip().splitlines()[0]
-        what = f"no Ray answers there ({first}); start one with ray start --head, or use --local"
+        why = first_line(error)
+        what = f"no Ray answers there ({why}); start one with ray start --head, or use --local"
         raise SpecError("command line", [Mistake(where, what + hint)]) from None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from search.record import StudyRecord
+from search.spec.errors import first_line
 from search.tracking.mlflow_store import MLflowStore
 
 RETRY_SECONDS = 5.0
@@ -73,7 +74,7 @@ class Follower:
                 self.problem = None
             # Whatever a tracking store does wrong must not end the search; it is kept and told.
             except Exception as error:
-                self.problem = f"{type(error).__name__}: {str(error).splitlines()[0][:300]}"
+                self.problem = f"{type(error).__name__}: {first_line(error)[:300]}"
                 if not closing:
                     self._closing.wait(RETRY_SECONDS)
                     self._wake.set()

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedConfig
 
+from search.spec.errors import first_line
 from search.spec.tasks import Task
 
 PACKAGE_PREFIX = "package:"
@@ -78,7 +79,7 @@ def within(seconds: float, what: str, hint: str, call: Callable[[], T]) -> T:
         raise NotFound(f"{what}: the hub could not be reached within {seconds:g} s; {hint}")
     error = errors[0]
     if isinstance(error, (OSError, ValueError, ConnectionError)) or _from_the_hub(error):
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        first = first_line(error)
         raise NotFound(f"{what} cannot be found or the hub cannot be reached ({first}); {hint}")
     raise error
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from search.spec.distributions import Branch
-from search.spec.errors import Mistake
+from search.spec.errors import Mistake, first_line
 from search.spec.load import LoadedSpace
 from search.spec.settings import TrialSettings
 from search.spec.tree import variants
@@ -46,7 +46,7 @@ def smallest_and_largest(loaded: LoadedSpace) -> tuple[Size, Size]:
     except NotFound as error:
         raise loaded.error(Mistake("model", str(error))) from None
     except ValueError as error:
-        first = str(error).strip().splitlines()[0]
+        first = first_line(error)
         what = f"{loaded.space.model!r} is no sequence classifier: {first}"
         raise loaded.error(Mistake("model", what)) from None
     sizes: list[Size] = []

@@ -28,7 +28,8 @@ with connected(sys.argv[1] or None, sys.argv[2] == "local") as place:
 """
 
 RAY_START = [
-    *("ray", "start", "--head", "--block", "--port=0", "--num-cpus=1"),
+    *(sys.executable, "-m", "ray.scripts.scripts"),
+    *("start", "--head", "--block", "--port=0", "--num-cpus=1"),
     *("--include-dashboard=false", "--disable-usage-stats"),
 ]
 
