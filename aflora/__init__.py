@@ -1,17 +1,22 @@
 """AFLoRA: low-rank adaptation whose matrices freeze while training (arXiv 2403.13269)."""
 
 from aflora.adapter import (
-    ParameterCounts,
     adapt,
     adapted_layers,
     adapter_parameters,
-    count_parameters,
     head_parameters,
     merge,
     projections,
 )
 from aflora.checkpoint import load, save
-from aflora.config import ROLES, AFLoRAConfig, FreezeConfig
+from aflora.config import ROLES, AFLoRAConfig, Epochs, FreezeConfig
+from aflora.counts import (
+    ParameterCounts,
+    average_parameters,
+    count_parameters,
+    expected_parameters,
+)
+from aflora.export import export_lora
 from aflora.freezer import Freezer, TimelineEntry
 from aflora.layer import AFLoRALinear
 from aflora.schedule import Schedule
@@ -20,6 +25,7 @@ __all__ = [
     "ROLES",
     "AFLoRAConfig",
     "AFLoRALinear",
+    "Epochs",
     "FreezeConfig",
     "Freezer",
     "ParameterCounts",
@@ -28,7 +34,10 @@ __all__ = [
     "adapt",
     "adapted_layers",
     "adapter_parameters",
+    "average_parameters",
     "count_parameters",
+    "expected_parameters",
+    "export_lora",
     "head_parameters",
     "load",
     "merge",

@@ -1,20 +1,20 @@
-"""Put AFLoRA on a model, find its parts, count them, merge them."""
+"""Put AFLoRA on a model, find its parts, merge them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 from torch import nn
 
 from aflora.config import AFLoRAConfig
 from aflora.layer import AFLoRALinear
-from aflora.roles import find_targets
-
-# What turns a backbone into a classifier. The pooler belongs to it: some checkpoints come without
-# one, and then it starts at random.
-HEAD_NAMES = frozenset({"classifier", "score", "pooler", "pre_classifier", "classification_head"})
+from aflora.linear import features, is_linear
+from aflora.roles import Target, find_targets, head_modules
+from aflora.wrappers import unwrapped
 
 
 @dataclass(frozen=True)
@@ -37,22 +37,31 @@ class Projection:
 
 
 @dataclass(frozen=True)
-class ParameterCounts:
-    """Numbers of parameters of an adapted model.
+class Placement:
+    """Where a config puts the adapter in a model.
 
     Attributes:
-        start: trainable in the adapter before anything froze.
-        now: trainable in the adapter at present.
-        floor: trainable in the adapter once every projection matrix is frozen (d and b).
-        head: in the head, which trains throughout and counts towards none of the above.
-        total: in the whole model.
+        targets: modules to adapt, each with its rank.
+        head: paths of the modules that train in full.
     """
 
-    start: int
-    now: int
-    floor: int
-    head: int
-    total: int
+    targets: tuple[tuple[Target, int], ...]
+    head: tuple[str, ...]
+
+
+def place(model: nn.Module, config: AFLoRAConfig) -> Placement:
+    """Find out what ``config`` adapts in a model that is not adapted; changes nothing.
+
+    Raises:
+        ValueError: the model is adapted already, its architecture is unknown, a role has no module
+            in it or one that is not linear, or the rank does not fit a layer.
+    """
+    if any(True for _ in adapted_layers(model)):
+        raise ValueError(f"{type(model).__name__} is adapted already")
+    targets = find_targets(model, config.modules, config.patterns, config.layers)
+    head = tuple(head_modules(model, config.head))
+    ranked = tuple((target, _checked_rank(model, target, config, head)) for target in targets)
+    return Placement(ranked, head)
 
 
 def adapt(model: nn.Module, config: AFLoRAConfig) -> nn.Module:
@@ -61,42 +70,55 @@ def adapt(model: nn.Module, config: AFLoRAConfig) -> nn.Module:
     Works in place and returns the model. Initial values are drawn from torch's global generator.
 
     Raises:
-        ValueError: the model is adapted already, its architecture is unknown, a role has no module
-            in it, or the rank does not fit a layer. The model is then unchanged.
+        ValueError: the config does not fit, see :func:`place`. The model is then unchanged.
     """
-    if any(True for _ in adapted_layers(model)):
-        raise ValueError(f"{type(model).__name__} is adapted already")
-    targets = find_targets(model, config.modules)
-    for target in targets:
-        base = model.get_submodule(target.name)
-        if not isinstance(base, nn.Linear):
-            raise ValueError(f"{target.name} is a {type(base).__name__}, not a linear layer")
-        if config.rank > min(base.in_features, base.out_features):
-            raise ValueError(
-                f"rank {config.rank} is larger than {target.name} allows: its smaller side is "
-                f"{min(base.in_features, base.out_features)}"
-            )
+    placement = place(model, config)
     model.requires_grad_(False)
-    for parameter in head_parameters(model).values():
-        parameter.requires_grad_(True)
-    for target in targets:
+    for path in placement.head:
+        model.get_submodule(path).requires_grad_(True)
+    for target, rank in placement.targets:
         base = model.get_submodule(target.name)
-        assert isinstance(base, nn.Linear)
+        assert is_linear(base)
         wrapped = AFLoRALinear(
             base,
-            config.rank,
+            rank,
+            scale=config.scale,
             layer=target.layer,
             role=target.role,
             train_projections=config.trains_projections_of(target.role),
         )
-        _replace(model, target.name, wrapped)
+        model.set_submodule(target.name, wrapped, strict=True)
     model.aflora_config = config  # type: ignore[assignment]
     return model
 
 
+def _checked_rank(
+    model: nn.Module, target: Target, config: AFLoRAConfig, head: Sequence[str]
+) -> int:
+    """The rank for a target that can be adapted with it."""
+    base = model.get_submodule(target.name)
+    if not is_linear(base):
+        raise ValueError(f"{target.name} is a {type(base).__name__}, not a linear layer")
+    if inside := [path for path in head if f"{target.name}.".startswith(f"{path}.")]:
+        raise ValueError(f"{target.name} lies in the head ({inside[0]}), which trains in full")
+    ranks = {config.rank_of(role) for role in target.roles}
+    if len(ranks) > 1:
+        raise ValueError(
+            f"{', '.join(target.roles)} are one module ({target.name}) and need one rank, "
+            f"got {', '.join(map(str, sorted(ranks)))}"
+        )
+    rank = ranks.pop()
+    if rank > min(features(base)):
+        raise ValueError(
+            f"rank {rank} is larger than {target.name} allows: its smaller side is "
+            f"{min(features(base))}"
+        )
+    return rank
+
+
 def adapted_layers(model: nn.Module) -> Iterator[tuple[str, AFLoRALinear]]:
     """Path and layer of everything adapted, in the model's own order."""
-    for name, module in model.named_modules():
+    for name, module in unwrapped(model).named_modules():
         if isinstance(module, AFLoRALinear):
             yield name, module
 
@@ -107,6 +129,7 @@ def adapter_config(model: nn.Module) -> AFLoRAConfig:
     Raises:
         ValueError: the model is not adapted.
     """
+    model = unwrapped(model)
     config = getattr(model, "aflora_config", None)
     if not isinstance(config, AFLoRAConfig):
         raise ValueError(f"{type(model).__name__} has no AFLoRA adapter")
@@ -114,7 +137,11 @@ def adapter_config(model: nn.Module) -> AFLoRAConfig:
 
 
 def projections(model: nn.Module) -> list[Projection]:
-    """The projection matrices that train at first, frozen since or not, in module order."""
+    """The projection matrices that train at first, frozen since or not, in module order.
+
+    Raises:
+        ValueError: the model is not adapted.
+    """
     config = adapter_config(model)
     return [
         Projection(f"{name}.{matrix}", getattr(layer, matrix), layer.layer, layer.role, matrix)
@@ -134,45 +161,34 @@ def adapter_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def head_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
-    """Parameters of the classification head and the pooler, by their path."""
+    """Parameters of the modules that train in full, by their path.
+
+    Raises:
+        ValueError: the model is not adapted.
+    """
+    head = head_modules(unwrapped(model), adapter_config(model).head)
     return {
-        name: parameter
-        for name, parameter in model.named_parameters()
-        if HEAD_NAMES.intersection(name.split("."))
+        f"{path}.{name}": parameter
+        for path in head
+        for name, parameter in unwrapped(model).get_submodule(path).named_parameters()
     }
 
 
-def count_parameters(model: nn.Module) -> ParameterCounts:
-    """Count an adapted model.
-
-    Raises:
-        ValueError: the model is not adapted.
-    """
-    matrices = sum(projection.parameter.numel() for projection in projections(model))
-    floor = sum(layer.d.numel() + layer.b.numel() for _, layer in adapted_layers(model))
-    return ParameterCounts(
-        start=floor + matrices,
-        now=sum(p.numel() for p in adapter_parameters(model).values() if p.requires_grad),
-        floor=floor,
-        head=sum(p.numel() for p in head_parameters(model).values()),
-        total=sum(p.numel() for p in model.parameters()),
-    )
-
-
 def merge(model: nn.Module) -> nn.Module:
-    """Fold the adapter into the weights and take it off, in place: plain linear layers remain.
+    """A copy of the model with the adapter folded into its weights: plain layers, no adapter.
+
+    The model itself stays as it is. The copy has merged weights of its own and shares all other
+    tensors with the model, so that a backbone which several models share is never written to.
 
     Raises:
-        ValueError: the model is not adapted.
+        ValueError: the model is not adapted, or its weights are quantised.
     """
     adapter_config(model)
-    for name, layer in list(adapted_layers(model)):
-        layer.base.weight.data = layer.merged_weight()
-        _replace(model, name, layer.base)
-    del model.aflora_config
-    return model
-
-
-def _replace(model: nn.Module, name: str, module: nn.Module) -> None:
-    parent, _, child = name.rpartition(".")
-    setattr(model.get_submodule(parent), child, module)
+    model = unwrapped(model)
+    shared = {id(tensor): tensor for tensor in chain(model.parameters(), model.buffers())}
+    merged = copy.deepcopy(model, shared)
+    for name, layer in list(adapted_layers(merged)):
+        layer.base.weight = nn.Parameter(layer.merged_weight(), requires_grad=False)
+        merged.set_submodule(name, layer.base, strict=True)
+    del merged.aflora_config
+    return merged

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from aflora.adapter import adapter_config
+from aflora.config import Epochs
 from aflora.freezer import Freezer
 
 FREEZER_FILE = "freezer.safetensors"
@@ -30,7 +33,7 @@ class AFLoRACallback(TrainerCallback):
     """
 
     def __init__(self, clip: float | None = None, resume_from: str | Path | None = None) -> None:
-        if clip is not None and not clip > 0:
+        if clip is not None and not (math.isfinite(clip) and clip > 0):
             raise ValueError(f"clip must be larger than 0, or None, got {clip!r}")
         self.clip = clip
         self.resume_from = resume_from
@@ -49,15 +52,17 @@ class AFLoRACallback(TrainerCallback):
         """Make the freezer; when resuming, freeze again what was frozen.
 
         Raises:
-            ValueError: Trainer's own clipping is on, the model is not adapted, or the checkpoint
-                holds no freezer.
+            ValueError: Trainer's own clipping is on, Trainer runs DeepSpeed, FSDP or a DDP that
+                cannot do without a gradient, the model is not adapted, its schedule does not fit
+                the training, or the checkpoint holds no freezer.
         """
-        if args.max_grad_norm:
-            raise ValueError(
-                "AFLoRA scores gradients before they are clipped: set max_grad_norm=0 and give "
-                f"AFLoRACallback(clip={args.max_grad_norm}) instead"
-            )
-        self._freezer = Freezer.for_model(kwargs["model"], state.max_steps)
+        model: nn.Module = kwargs["model"]
+        _refuse(args)
+        freeze = adapter_config(model).freeze
+        steps_per_epoch = None
+        if isinstance(freeze.start, Epochs) or isinstance(freeze.end, Epochs):
+            steps_per_epoch = _steps_per_epoch(args, kwargs["train_dataloader"])
+        self._freezer = Freezer.for_model(model, state.max_steps, steps_per_epoch)
         if state.global_step == 0:
             return
         default = Path(args.output_dir or ".") / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
@@ -70,7 +75,13 @@ class AFLoRACallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         model: nn.Module = kwargs["model"]
-        self.freezer.step(state.global_step, kwargs.get("optimizer"))
+        optimizer = kwargs.get("optimizer")
+        scaler = getattr(optimizer, "scaler", None)
+        if optimizer is not None and scaler is not None:
+            # fp16: Trainer unscales only where it clips itself. The scaler remembers that it is
+            # done and does not do it again in its step.
+            scaler.unscale_(getattr(optimizer, "optimizer", optimizer))
+        self.freezer.step(state.global_step, optimizer)
         if self.clip is not None:
             trainable = [p for p in model.parameters() if p.grad is not None]
             torch.nn.utils.clip_grad_norm_(trainable, self.clip)
@@ -78,6 +89,44 @@ class AFLoRACallback(TrainerCallback):
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        if not state.is_world_process_zero:
+            return
         folder = Path(args.output_dir or ".") / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
         tensors = {key: t.contiguous().cpu() for key, t in self.freezer.state_dict().items()}
         save_file(tensors, folder / FREEZER_FILE)
+
+
+def _refuse(args: TrainingArguments) -> None:
+    if args.max_grad_norm:
+        raise ValueError(
+            "AFLoRA scores gradients before they are clipped: set max_grad_norm=0 and give "
+            f"AFLoRACallback(clip={args.max_grad_norm}) instead"
+        )
+    if args.deepspeed or getattr(args, "deepspeed_plugin", None) is not None:
+        raise ValueError(
+            "AFLoRA cannot train with DeepSpeed: ZeRO partitions gradients and keeps updating "
+            "parameters whose requires_grad was turned off; use DDP"
+        )
+    if args.fsdp:
+        raise ValueError(
+            "AFLoRA cannot train with FSDP: a shard of a matrix does not tell the matrix's score; "
+            "use DDP"
+        )
+    if args.world_size > 1 and not args.ddp_find_unused_parameters:
+        # Left alone, Trainer sets it or not; without it DDP fails once a parameter has no gradient.
+        raise ValueError(
+            "AFLoRA stops training parameters on the way, which DDP has to be told: set "
+            "ddp_find_unused_parameters=True"
+        )
+
+
+def _steps_per_epoch(args: TrainingArguments, batches: Any) -> int:
+    """Optimizer steps of an epoch, as Trainer counts them."""
+    try:
+        length = len(batches)
+    except TypeError:
+        raise ValueError(
+            "freeze.start and freeze.end cannot be given in epochs: the training data has no "
+            "length; give fractions of all steps"
+        ) from None
+    return max(1, math.ceil(length / args.gradient_accumulation_steps))

@@ -3,24 +3,44 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
+from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from aflora.adapter import adapt, adapter_config, adapter_parameters, head_parameters
+from aflora.adapter import (
+    adapt,
+    adapted_layers,
+    adapter_config,
+    adapter_parameters,
+    head_parameters,
+    place,
+)
 from aflora.config import AFLoRAConfig
+from aflora.linear import features, is_linear
+from aflora.wrappers import unwrapped
 
 CONFIG_FILE = "aflora.json"
 WEIGHTS_FILE = "aflora.safetensors"
-FORMAT = 1
+FORMAT = 2
+
+# A backbone in bf16 or fp16 has the norms of the same one in fp32 to a thousandth; another
+# backbone of the same shapes has others.
+_NORM_TOLERANCE = 0.01
 
 
 def adapter_state(model: nn.Module) -> dict[str, Tensor]:
-    """Adapter and head by parameter path, detached."""
+    """Adapter and head by parameter path, detached: contiguous copies on the CPU.
+
+    Raises:
+        ValueError: the model is not adapted.
+    """
     parameters = adapter_parameters(model) | head_parameters(model)
-    return {name: parameter.detach() for name, parameter in parameters.items()}
+    return {name: p.detach().cpu().contiguous() for name, p in parameters.items()}
 
 
 def save(model: nn.Module, folder: str | Path) -> None:
@@ -30,11 +50,18 @@ def save(model: nn.Module, folder: str | Path) -> None:
         ValueError: the model is not adapted.
     """
     config = adapter_config(model)
+    about = {
+        "format": FORMAT,
+        "config": config.to_dict(),
+        "backbone_norms": {
+            name: norm
+            for name, layer in adapted_layers(model)
+            if (norm := _norm(layer.base)) is not None
+        },
+    }
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    state = {name: tensor.contiguous().cpu() for name, tensor in adapter_state(model).items()}
-    save_file(state, folder / WEIGHTS_FILE)
-    about = {"format": FORMAT, "config": config.to_dict()}
+    save_file(adapter_state(model), folder / WEIGHTS_FILE)
     (folder / CONFIG_FILE).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
@@ -46,35 +73,91 @@ def load(model: nn.Module, folder: str | Path) -> nn.Module:
 
     Raises:
         FileNotFoundError: the folder holds no adapter.
-        ValueError: a file is damaged, or the adapter was made for another model.
+        ValueError: a file is damaged, or the adapter was made for another model. The model is
+            then unchanged.
     """
     folder = Path(folder)
-    about_path, weights_path = folder / CONFIG_FILE, folder / WEIGHTS_FILE
-    try:
-        about = json.loads(about_path.read_text(encoding="utf-8"))
-        if about["format"] != FORMAT:
-            raise ValueError(f"its format is {about['format']!r}, not {FORMAT}")
-        config = AFLoRAConfig.from_dict(about["config"])
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{about_path} is not an AFLoRA config: {error}") from error
+    config, norms = _read_config(folder / CONFIG_FILE)
+    weights_path = folder / WEIGHTS_FILE
     try:
         state = load_file(weights_path)
     except SafetensorError as error:
         raise ValueError(f"{weights_path} is damaged: {error}") from error
 
-    if not hasattr(model, "aflora_config"):
-        adapt(model, config)
-    elif adapter_config(model) != config:
-        raise ValueError(f"{folder} holds an adapter with other settings than the model's")
-    parameters = adapter_parameters(model) | head_parameters(model)
-    if wrong := parameters.keys() ^ state.keys():
-        raise ValueError(f"{weights_path} does not fit this model: {min(wrong)!r}")
-    for name, parameter in parameters.items():
-        if parameter.shape != state[name].shape:
+    model_inside = unwrapped(model)
+    adapted = hasattr(model_inside, "aflora_config")
+    if adapted:
+        if adapter_config(model) != config:
+            raise ValueError(f"{folder} holds an adapter with other settings than the model's")
+        parameters = adapter_parameters(model) | head_parameters(model)
+        shapes = {name: tuple(p.shape) for name, p in parameters.items()}
+        bases = {name: layer.base for name, layer in adapted_layers(model)}
+    else:
+        shapes, bases = _planned(model_inside, config)
+    _check_fit(weights_path, state, shapes)
+    for name, base in bases.items():
+        norm, expected = _norm(base), norms.get(name)
+        if norm and expected and abs(math.log(norm / expected)) > _NORM_TOLERANCE:
             raise ValueError(
-                f"{weights_path} does not fit this model: {name!r} has shape "
-                f"{tuple(state[name].shape)}, the model wants {tuple(parameter.shape)}"
+                f"{folder} holds an adapter for another backbone: the weight of {name} has norm "
+                f"{norm:.4g}, where the adapter was trained it had {expected:.4g}"
             )
-    for name, parameter in parameters.items():
+    if not adapted:
+        adapt(model_inside, config)
+    for name, parameter in (adapter_parameters(model) | head_parameters(model)).items():
         parameter.data.copy_(state[name])
     return model
+
+
+def _read_config(path: Path) -> tuple[AFLoRAConfig, dict[str, float]]:
+    try:
+        about: Any = json.loads(path.read_text(encoding="utf-8"))
+        if about["format"] != FORMAT:
+            raise ValueError(f"its format is {about['format']!r}, not {FORMAT}")
+        norms = {str(name): float(norm) for name, norm in about["backbone_norms"].items()}
+        return AFLoRAConfig.from_dict(about["config"]), norms
+    except KeyError as error:
+        raise ValueError(f"{path} is not an AFLoRA config: it has no {error}") from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is not an AFLoRA config: {error}") from error
+
+
+def _planned(
+    model: nn.Module, config: AFLoRAConfig
+) -> tuple[dict[str, tuple[int, ...]], dict[str, nn.Linear]]:
+    """Shapes of the parameters that the config would save, and the layers it would adapt."""
+    placement = place(model, config)
+    shapes: dict[str, tuple[int, ...]] = {}
+    bases = {}
+    for target, rank in placement.targets:
+        base = model.get_submodule(target.name)
+        assert is_linear(base)
+        bases[target.name] = base
+        into, out = features(base)
+        for part, shape in {"A": (rank, into), "B": (out, rank), "d": (rank,), "b": (out,)}.items():
+            shapes[f"{target.name}.{part}"] = shape
+    for path in placement.head:
+        for name, parameter in model.get_submodule(path).named_parameters():
+            shapes[f"{path}.{name}"] = tuple(parameter.shape)
+    return shapes, bases
+
+
+def _check_fit(path: Path, state: dict[str, Tensor], shapes: dict[str, tuple[int, ...]]) -> None:
+    if missing := shapes.keys() - state.keys():
+        raise ValueError(f"{path} does not fit this model: it has no {min(missing)!r}")
+    if foreign := state.keys() - shapes.keys():
+        raise ValueError(f"{path} does not fit this model, which has no {min(foreign)!r}")
+    for name, shape in shapes.items():
+        if tuple(state[name].shape) != shape:
+            raise ValueError(
+                f"{path} does not fit this model: {name!r} has shape "
+                f"{tuple(state[name].shape)}, the model wants {shape}"
+            )
+
+
+def _norm(base: nn.Linear) -> float | None:
+    """Frobenius norm of a layer's weight; None where it has no numbers or is quantised."""
+    weight = base.weight
+    if weight.is_meta or not weight.is_floating_point():
+        return None
+    return float(torch.linalg.vector_norm(weight.detach(), dtype=torch.float32))

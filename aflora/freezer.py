@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,8 +14,11 @@ from torch import Tensor, nn
 from aflora.adapter import Projection, adapter_config, projections
 from aflora.config import FreezeConfig
 from aflora.schedule import Schedule
-from aflora.score import SmoothedScore, windowed
-from aflora.selection import select_official, select_paper
+from aflora.score import SmoothedScore, importance
+from aflora.selection import mean_scores, select_official, select_paper
+from aflora.wrappers import allow_recompilation, refuse_sharding
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -39,42 +43,58 @@ class TimelineEntry:
 class Freezer:
     """Scores projection matrices at every step and freezes them by schedule.
 
-    Call :meth:`step` once an optimizer step, after ``backward`` and before clipping and
-    ``optimizer.step()``. A matrix chosen at step t gets no update at t: its gradient is dropped,
-    ``requires_grad`` is turned off and the optimizer's state for it is released.
+    Call :meth:`step` once an optimizer step, after the last ``backward`` and before clipping and
+    ``optimizer.step()``; under a GradScaler after ``scaler.unscale_(optimizer)``. A matrix chosen
+    at step t gets no update at t: its gradient is dropped, ``requires_grad`` is turned off and the
+    optimizer's state for it is released.
 
     Args:
         matrices: the projection matrices that train at first, in module order.
         config: score, schedule and rule.
         total_steps: T, optimizer steps of the whole training.
+        steps_per_epoch: optimizer steps of an epoch; needed where the config counts in epochs.
+
+    Attributes:
+        frozen_at: name of a matrix → optimizer step at which it was chosen.
+        skipped_gradients: gradients of a matrix at a step that held NaN or inf; none of them
+            entered a score.
+
+    Raises:
+        ValueError: the config does not fit the number of steps, see :meth:`Schedule.of`.
     """
 
     def __init__(
-        self, matrices: Sequence[Projection], config: FreezeConfig, total_steps: int
+        self,
+        matrices: Sequence[Projection],
+        config: FreezeConfig,
+        total_steps: int,
+        steps_per_epoch: float | None = None,
     ) -> None:
         self.config = config
-        self.schedule = Schedule.of(config, total_steps)
+        self.schedule = Schedule.of(config, total_steps, steps_per_epoch)
         self.matrices = list(matrices)
         self.frozen_at: dict[str, int] = {}
         self.skipped_gradients = 0
+        # The magnitude of a weight needs no memory of earlier steps.
         self._scores = {
-            matrix.name: SmoothedScore(matrix.parameter, config.beta1, config.beta2)
+            matrix.name: SmoothedScore(
+                matrix.parameter, config.beta1, config.beta2, config.window_steps
+            )
             for matrix in self.matrices
+            if config.score != "magnitude"
         }
-        self._windows = (
-            {m.name: torch.zeros_like(m.parameter, requires_grad=False) for m in self.matrices}
-            if config.rule == "official"
-            else {}
-        )
 
     @classmethod
-    def for_model(cls, model: nn.Module, total_steps: int) -> Freezer:
-        """The freezer of an adapted model.
+    def for_model(
+        cls, model: nn.Module, total_steps: int, steps_per_epoch: float | None = None
+    ) -> Freezer:
+        """The freezer of an adapted model, which may be wrapped in DDP or compiled.
 
         Raises:
-            ValueError: the model is not adapted.
+            ValueError: the model is not adapted, or is sharded by ZeRO or FSDP, or its config does
+                not fit the number of steps.
         """
-        return cls(projections(model), adapter_config(model).freeze, total_steps)
+        return cls(projections(model), adapter_config(model).freeze, total_steps, steps_per_epoch)
 
     @property
     def live(self) -> list[Projection]:
@@ -99,103 +119,147 @@ class Freezer:
 
         Returns:
             Names of the matrices frozen now.
+
+        Raises:
+            ValueError: no matrix has a gradient, or the optimizer is DeepSpeed's.
         """
+        refuse_sharding(optimizer)
         live = self.live
         if not live:
             return []
-        for matrix in live:
-            self._take_in(matrix, step)
+        self._take_in(live, step)
         chosen = [live[position] for position in self._select(live, step)]
         for matrix in chosen:
             self._freeze(matrix, step, optimizer)
+        if chosen:
+            allow_recompilation()
         return [matrix.name for matrix in chosen]
 
-    def _take_in(self, matrix: Projection, step: int) -> None:
-        gradient = matrix.parameter.grad
-        if gradient is not None and not bool(torch.isfinite(gradient).all()):
-            self.skipped_gradients += 1
-            gradient = None
-        score = self._scores[matrix.name]
-        if self.config.rule == "paper":
-            if gradient is not None:
-                score.update(gradient.abs())
-            return
-        position = step % self.config.interval
-        window = self._windows[matrix.name]
-        if position == 0:
-            score.update(window)
-        if gradient is not None:
-            importance = (matrix.parameter.sign() * gradient).abs_()
-            self._windows[matrix.name] = windowed(window, importance, position)
-        elif position == 0:
-            window.zero_()
+    def _take_in(self, live: Sequence[Projection], step: int) -> None:
+        finite = _finite([matrix.parameter.grad for matrix in live])
+        if not any(flag is not None for flag in finite):
+            raise ValueError(
+                f"no matrix has a gradient at step {step}: call Freezer.step after backward and "
+                "before zero_grad"
+            )
+        for matrix, flag in zip(live, finite, strict=True):
+            if flag is False:
+                if self.skipped_gradients == 0:
+                    logger.warning(
+                        "step %d: the gradient of %s holds NaN or inf and does not enter its "
+                        "score; skipped_gradients counts how often that happens",
+                        step,
+                        matrix.name,
+                    )
+                self.skipped_gradients += 1
+            if self.config.score == "magnitude":
+                continue
+            taken, gradient = None, matrix.parameter.grad
+            if flag and gradient is not None:
+                taken = importance(self.config.score, matrix.parameter, gradient)
+                if self.config.rule == "official" and self.config.score == "gradient":
+                    # The authors' code has |sign(w)·g|.
+                    taken.masked_fill_(matrix.parameter == 0, 0.0)
+            self._scores[matrix.name].take_in(taken, step)
 
     def _select(self, live: Sequence[Projection], step: int) -> list[int]:
+        looks = step % self.config.interval == 0
         if self.config.rule == "paper":
-            if step % self.config.interval and step < self.schedule.end_step:
+            if not looks and step < self.schedule.end_step:
                 return []
-            means = [self._scores[matrix.name].mean() for matrix in live]
+            means = mean_scores(self._elements(live))
             return select_paper(means, len(self.matrices), self.schedule.frozen_fraction(step))
-        if step % self.config.interval and step <= self.schedule.end_step:
+        if not looks and step <= self.schedule.end_step:
             return []
-        elements = [self._scores[matrix.name].elements() for matrix in live]
-        return select_official(elements, self.schedule.remaining_fraction(step))
+        return select_official(self._elements(live), self.schedule.remaining_fraction(step))
+
+    def _elements(self, live: Sequence[Projection]) -> list[Tensor]:
+        """Scores of single elements, on one device."""
+        device = live[0].parameter.device
+        return [
+            (
+                matrix.parameter.abs()
+                if self.config.score == "magnitude"
+                else self._scores[matrix.name].elements()
+            ).to(device)
+            for matrix in live
+        ]
 
     def _freeze(
         self, matrix: Projection, step: int, optimizer: torch.optim.Optimizer | None
     ) -> None:
         self.frozen_at[matrix.name] = step
-        matrix.parameter.requires_grad_(False)
-        matrix.parameter.grad = None
+        _stop_training(matrix.parameter)
         if optimizer is not None:
             optimizer.state.pop(matrix.parameter, None)
-        del self._scores[matrix.name]
-        self._windows.pop(matrix.name, None)
+        self._scores.pop(matrix.name, None)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Scores of what still trains, and the timeline as UTF-8 JSON; for safetensors."""
-        tensors = {}
-        for name, score in self._scores.items():
-            tensors[f"sensitivity/{name}"] = score.sensitivity
-            tensors[f"uncertainty/{name}"] = score.uncertainty
-        for name, window in self._windows.items():
-            tensors[f"window/{name}"] = window
+        """Scores of what still trains, and the timeline as UTF-8 JSON; for safetensors.
+
+        The tensors are the freezer's own, as in ``nn.Module.state_dict``.
+        """
         about: dict[str, Any] = {
             "frozen_at": self.frozen_at,
             "skipped_gradients": self.skipped_gradients,
         }
         encoded = bytearray(json.dumps(about).encode())
-        return tensors | {"about": torch.frombuffer(encoded, dtype=torch.uint8)}
+        return self._tensors() | {"about": torch.frombuffer(encoded, dtype=torch.uint8)}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go on from a saved state: scores as they were, frozen matrices frozen again.
 
         Raises:
-            ValueError: the state is of other matrices or of another rule.
+            ValueError: the state is of other matrices or of another rule; nothing has changed then.
         """
         if "about" not in state:
             raise ValueError("the freezer's state has no entry 'about'")
         about = json.loads(bytes(state["about"].tolist()).decode())
         frozen_at: dict[str, int] = about["frozen_at"]
         names = {matrix.name for matrix in self.matrices}
-        live = names - frozen_at.keys()
-        kinds = ["sensitivity", "uncertainty"]
-        if self.config.rule == "official":
-            kinds.append("window")
-        expected = {f"{kind}/{name}" for kind in kinds for name in live} | {"about"}
-        if wrong := expected.symmetric_difference(state) | (frozen_at.keys() - names):
+        scores = {
+            name: SmoothedScore(score.sensitivity, score.beta1, score.beta2, score.window_steps)
+            for name, score in self._scores.items()
+            if name not in frozen_at
+        }
+        expected = {f"{kind}/{name}" for name, s in scores.items() for kind in s.state()}
+        if wrong := (expected | {"about"}) ^ state.keys() | (frozen_at.keys() - names):
             raise ValueError(f"the freezer's state does not fit this model: {min(wrong)!r}")
+        for name, score in scores.items():
+            for kind, tensor in score.state().items():
+                saved = state[f"{kind}/{name}"]
+                if saved.shape != tensor.shape:
+                    raise ValueError(
+                        f"the freezer's state does not fit this model: {name!r} has shape "
+                        f"{tuple(saved.shape)}, the model wants {tuple(tensor.shape)}"
+                    )
+                tensor.copy_(saved)
+        self._scores = scores
         self.frozen_at = dict(frozen_at)
         self.skipped_gradients = int(about["skipped_gradients"])
         for matrix in self.matrices:
             if matrix.name in frozen_at:
-                matrix.parameter.requires_grad_(False)
-                matrix.parameter.grad = None
-                self._scores.pop(matrix.name, None)
-                self._windows.pop(matrix.name, None)
-                continue
-            score = self._scores[matrix.name]
-            score.sensitivity.copy_(state[f"sensitivity/{matrix.name}"])
-            score.uncertainty.copy_(state[f"uncertainty/{matrix.name}"])
-            if matrix.name in self._windows:
-                self._windows[matrix.name].copy_(state[f"window/{matrix.name}"])
+                _stop_training(matrix.parameter)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {
+            f"{kind}/{name}": tensor
+            for name, score in self._scores.items()
+            for kind, tensor in score.state().items()
+        }
+
+
+def _finite(gradients: Sequence[Tensor | None]) -> list[bool | None]:
+    """Whether each gradient is free of NaN and inf; None where there is no gradient."""
+    present = [gradient for gradient in gradients if gradient is not None]
+    if not present:
+        return [None] * len(gradients)
+    # One answer for all of them, so that a GPU is waited for once and not for each matrix.
+    flags = [gradient.isfinite().all().to(present[0].device) for gradient in present]
+    answers = iter(torch.stack(flags).tolist())
+    return [None if gradient is None else next(answers) for gradient in gradients]
+
+
+def _stop_training(parameter: nn.Parameter) -> None:
+    parameter.requires_grad_(False)
+    parameter.grad = None

@@ -5,6 +5,29 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from aflora.config import Score
+
+# |g / w| is taken as if no weight were closer to 0 than this: one that is exactly 0 would have an
+# infinite score, and its matrix would never freeze.
+SMALLEST_WEIGHT = 1e-8
+
+
+def importance(score: Score, weight: Tensor, gradient: Tensor) -> Tensor:
+    r"""The importance I_t of every element, from this step's weight w and gradient g.
+
+    .. math:: |g|, \quad |w \cdot g| \quad\text{or}\quad |g / w|
+
+    for ``gradient``, ``weight_gradient`` and ``gradient_over_weight`` (arXiv 2403.13269, table 4),
+    and abs(w) for ``magnitude``; the matrix's shape.
+    """
+    if score == "gradient":
+        return gradient.abs()
+    if score == "weight_gradient":
+        return (weight * gradient).abs_()
+    if score == "gradient_over_weight":
+        return gradient.abs() / weight.abs().clamp_(min=SMALLEST_WEIGHT)
+    return weight.abs()
+
 
 class SmoothedScore:
     r"""Sensitivity and uncertainty of one matrix, smoothed over steps.
@@ -16,41 +39,48 @@ class SmoothedScore:
 
     Both start at 0, without bias correction (arXiv 2403.13269, eq. 2 to 4).
 
+    With a window of W steps, I is averaged over the steps t with the same t div W, and the
+    smoothing takes in the average of a window that is over at the first step of the next one, so
+    nothing at step 0. Without one (W = 0) it takes in every step as it comes.
+
     Args:
         like: a tensor of the matrix's shape, device and dtype.
         beta1: β1, in [0, 1).
         beta2: β2, in [0, 1).
+        window: W, in steps.
     """
 
-    def __init__(self, like: Tensor, beta1: float, beta2: float) -> None:
+    def __init__(self, like: Tensor, beta1: float, beta2: float, window: int = 0) -> None:
         self.beta1 = beta1
         self.beta2 = beta2
+        self.window_steps = window
         self.sensitivity = torch.zeros_like(like, requires_grad=False)
         self.uncertainty = torch.zeros_like(like, requires_grad=False)
+        self.window = torch.zeros_like(like, requires_grad=False) if window else None
 
-    def update(self, importance: Tensor) -> None:
-        """Take in the importance I_t of every element, for example |g_t|; the matrix's shape."""
+    def take_in(self, importance: Tensor | None, step: int) -> None:
+        """Take in the importance of step ``step`` (t, counted from 0), None where it is unknown."""
+        if self.window is None:
+            if importance is not None:
+                self._smooth(importance)
+            return
+        position = step % self.window_steps
+        if position == 0:
+            self._smooth(self.window)
+            self.window.zero_()
+        if importance is not None:
+            self.window.mul_(position).add_(importance).div_(position + 1)
+
+    def _smooth(self, importance: Tensor) -> None:
         self.sensitivity.mul_(self.beta1).add_(importance * (1.0 - self.beta1))
         deviation = (importance - self.sensitivity).abs_()
         self.uncertainty.mul_(self.beta2).add_(deviation * (1.0 - self.beta2))
 
     def elements(self) -> Tensor:
-        """Ī ∘ Ū, the matrix's shape."""
+        """Ī ∘ Ū, the matrix's shape; their mean s_t is low where little is learnt any more."""
         return self.sensitivity * self.uncertainty
 
-    def mean(self) -> float:
-        """s_t, the mean of Ī ∘ Ū: the lower, the less the matrix still learns."""
-        return float(self.elements().mean())
-
-
-def windowed(window: Tensor, importance: Tensor, position: int) -> Tensor:
-    """The running average of a window after one more step.
-
-    Args:
-        window: average over the ``position`` steps so far.
-        importance: of this step; the same shape.
-        position: k, steps in the window before this one; 0 starts a new window.
-    """
-    if position == 0:
-        return importance.clone()
-    return (window * position + importance) / (position + 1)
+    def state(self) -> dict[str, Tensor]:
+        """The tensors that change, by name; to be copied into."""
+        tensors = {"sensitivity": self.sensitivity, "uncertainty": self.uncertainty}
+        return tensors if self.window is None else tensors | {"window": self.window}

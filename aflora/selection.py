@@ -9,6 +9,11 @@ import torch
 from torch import Tensor
 
 
+def mean_scores(elements: Sequence[Tensor]) -> list[float]:
+    """s_t of each matrix: the mean of the scores of its elements."""
+    return torch.stack([part.mean() for part in elements]).tolist() if elements else []
+
+
 def select_paper(scores: Sequence[float], initial: int, fraction: float) -> list[int]:
     """The paper's rule: floor(r · n) of all n matrices are frozen, the lowest scores first.
 
@@ -29,12 +34,12 @@ def select_paper(scores: Sequence[float], initial: int, fraction: float) -> list
 def select_official(elements: Sequence[Tensor], remaining: float) -> list[int]:
     """The rule of the authors' code: a matrix freezes when its mean is below an element quantile.
 
-    The threshold is the k-th smallest of all single elements of Ī ∘ Ū over the matrices that still
+    The threshold is the k-th smallest of all single elements over the matrices that still
     train, k = int(n · (1 - ρ)) with n such elements. Scores are heavy-tailed, so a mean lies far
     above the median element, and little freezes until ρ is small.
 
     Args:
-        elements: Ī ∘ Ū of the matrices that still train, in module order.
+        elements: scores of the matrices that still train, in module order, on one device.
         remaining: ρ of the schedule.
 
     Returns:
@@ -43,7 +48,8 @@ def select_official(elements: Sequence[Tensor], remaining: float) -> list[int]:
     threshold = official_threshold(elements, remaining)
     if threshold is None:
         return []
-    return [position for position, part in enumerate(elements) if float(part.mean()) < threshold]
+    means = mean_scores(elements)
+    return [position for position, mean in enumerate(means) if mean < threshold]
 
 
 def official_threshold(elements: Sequence[Tensor], remaining: float) -> float | None:

@@ -193,7 +193,7 @@ def _looks_like_distribution(value: Mapping[Any, Any]) -> str | None:
 
 
 # Settings whose plain value is a list, so that a lone one in a group is no distribution.
-_LIST_SETTINGS = frozenset({"modules"})
+_LIST_SETTINGS = frozenset({"modules", "layers", "head"})
 
 
 def _group(value: Mapping[Any, Any], errors: list[LeafError], path: tuple[str, ...]) -> Group:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 Role = Literal["query", "key", "value", "attention_output", "ffn_in", "ffn_gate", "ffn_out"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -43,29 +51,71 @@ class _Adapter(_Settings):
         return modules
 
 
+class EpochsSettings(_Settings):
+    """A place in the training, in epochs from its beginning."""
+
+    epochs: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+def _kind_of_place(value: Any) -> str:
+    return "(epochs)" if isinstance(value, Mapping | EpochsSettings) else "(fraction)"
+
+
+#: A place in the training: a fraction of all optimizer steps, or ``{epochs: …}``.
+Place = Annotated[
+    Annotated[Fraction, Tag("(fraction)")] | Annotated[EpochsSettings, Tag("(epochs)")],
+    Discriminator(_kind_of_place),
+]
+
+
 class FreezeSettings(_Settings):
-    """Score and schedule of AFLoRA; start and end are fractions of all optimizer steps."""
+    """Score and schedule of AFLoRA, as :class:`aflora.FreezeConfig` has them."""
 
     rule: Literal["paper", "official"] = "paper"
+    score: Literal["gradient", "weight_gradient", "gradient_over_weight", "magnitude"] = "gradient"
     beta1: Smoothing = 0.85
     beta2: Smoothing = 0.95
-    start: Fraction = 0.05
-    end: Fraction = 0.3
+    start: Place = 0.05
+    end: Place = 0.3
     interval: Annotated[int, Field(ge=1, strict=True)] = 10
+    window: Annotated[int, Field(ge=0, strict=True)] | None = None
+    exponent: Positive = 3.0
+    exponent_of: Literal["remaining", "frozen"] = "remaining"
 
     @model_validator(mode="after")
     def _start_before_end(self) -> FreezeSettings:
-        if self.start >= self.end:
-            raise ValueError(f"start must be smaller than end, got {self.start} and {self.end}")
+        start, end = (
+            place.epochs if isinstance(place, EpochsSettings) else place
+            for place in (self.start, self.end)
+        )
+        # A fraction and a number of epochs can be compared only once the steps are known.
+        if type(self.start) is type(self.end) and start >= end:
+            raise ValueError(f"start must be smaller than end, got {start} and {end}")
         return self
 
 
 class AFLoRASettings(_Adapter):
-    """AFLoRA: what it adapts, and whose projection matrices train at first."""
+    """AFLoRA: what it adapts, and whose projection matrices train at first.
+
+    As :class:`aflora.AFLoRAConfig` has them.
+    """
 
     rank: Rank = 4
+    ranks: dict[Role, Rank] = {}
+    layers: tuple[Annotated[int, Field(ge=0, strict=True)], ...] | None = None
     trainable_projections: Literal["ffn", "all", "none"] = "ffn"
+    scale: Positive = 1.0
     freeze: FreezeSettings = FreezeSettings()
+    patterns: dict[Role, str] = {}
+    head: tuple[str, ...] | None = None
+
+    @model_validator(mode="after")
+    def _only_adapted_roles(self) -> AFLoRASettings:
+        for name in ("ranks", "patterns"):
+            for role in getattr(self, name):
+                if role not in self.modules:
+                    raise ValueError(f"{name} names {role}, which modules does not")
+        return self
 
     def short(self) -> str:
         return f"r{self.rank} {self.trainable_projections} {self.freeze.rule}"

@@ -125,9 +125,10 @@ def variants(
 def _first(path: Path, leaf: Leaf) -> Any:
     # The widest schedule, so that start < end holds while one of the two is varied.
     values = leaf.extremes()
-    if path[-2:] == ("freeze", "end") and all(isinstance(v, int | float) for v in values):
+    place = path[:-1] if path[-1] == "epochs" else path
+    if place[-2:] == ("freeze", "end") and all(isinstance(v, int | float) for v in values):
         return max(values)
-    if path[-2:] == ("freeze", "start") and all(isinstance(v, int | float) for v in values):
+    if place[-2:] == ("freeze", "start") and all(isinstance(v, int | float) for v in values):
         return min(values)
     return values[0]
 
@@ -191,8 +192,14 @@ def _check_schedule(tree: Group, method: str) -> Mistake | None:
     if method != "aflora":
         return None
     default = FreezeSettings()
-    start = own.get(("freeze", "start"), Constant(default.start))
-    end = own.get(("freeze", "end"), Constant(default.end))
+    in_epochs = [("freeze", name, "epochs") in own for name in ("start", "end")]
+    if all(in_epochs):
+        start, end = own["freeze", "start", "epochs"], own["freeze", "end", "epochs"]
+    elif any(in_epochs):
+        return None  # comparable only once the steps of an epoch are known
+    else:
+        start = own.get(("freeze", "start"), Constant(default.start))
+        end = own.get(("freeze", "end"), Constant(default.end))
     try:
         latest, earliest = max(start.extremes()), min(end.extremes())
     except TypeError:
@@ -207,6 +214,9 @@ def _check_schedule(tree: Group, method: str) -> Mistake | None:
     )
 
 
+_ARMS = frozenset({"Holdout", "literal['validation']", "(fraction)", "(epochs)"})
+
+
 def pydantic_mistakes(
     error: ValidationError, model: type[BaseModel], where: str = ""
 ) -> list[Mistake]:
@@ -215,7 +225,7 @@ def pydantic_mistakes(
     for finding in error.errors(include_url=False):
         location = [str(part) for part in finding["loc"]]
         # The arms of a union appear in the location; they are no keys of the file.
-        location = [part for part in location if part not in {"Holdout", "literal['validation']"}]
+        location = [part for part in location if part not in _ARMS]
         if where and location and location[-1].isdigit():
             location.pop()  # the position in a drawn subset is not the position in the file
         place = ".".join([where, *location] if where else location) or "(file)"

@@ -2,101 +2,104 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import defaultdict
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from aflora import AFLoRALinear
 
-_PROBE = (2, 8)  # sequences, tokens
-
-
-@dataclass(frozen=True)
-class _Product:
-    """One linear module: how many rows go through it, and whether gradients go back below it."""
-
-    module: nn.Module
-    per_token: bool
-    input_needs_grad: bool
+# Sequences and tokens of the passes that are counted: as many as the formula has coefficients.
+_PROBES = ((1, 8), (1, 16), (1, 24), (2, 8))
 
 
 class StepFlops:
     """FLOPs of forward and backward over one batch of a sequence classifier.
 
-    A product of an (n × k) by a (k × m) matrix counts 2·n·k·m. A linear layer takes one such
-    product forward, one back to its input where something below it trains, and one for its
-    weight where that trains. AFLoRA's layer takes two thin products forward, the same back to its
-    input, one for the effective B always (d and b need it), and one for A while A trains.
-    Attention takes 4·L²·hidden a sequence and layer forward, and twice that backward. What costs
-    less than a product (normalisation, activations, the optimizer) is not counted.
+    What one pass costs is a polynomial in its sequences S and their length L,
+
+        FLOPs = c0 + S (c1 + c2 L + c3 L²)
+
+    for products over a whole batch (DeBERTa's relative positions), a sequence (the head), a token
+    (linear layers) and pairs of tokens (attention). Its coefficients follow from four small passes
+    in which torch counts 2·n·k·m for every product of an (n × k) by a (k × m) matrix; attention is
+    counted as the plain products, whatever kernel computes it, so that the count is the same on
+    every machine. What is no product (normalisation, activations, the optimizer) is not counted.
+
+    A projection matrix A that freezes saves the product for its gradient, and where nothing below
+    it trains the one that leads to it. B saves none: d and b need it. So freezing is followed
+    without counting again.
 
     Args:
-        model: the model as it trains, adapter on; one small forward pass finds out which module
-            sees one row a token and which one a sequence.
+        model: the model as it trains, adapter on. It is put into evaluation mode for the passes, so
+            that no dropout draws random numbers, and back.
     """
 
     def __init__(self, model: nn.Module) -> None:
-        config = model.config
-        hidden: int = config.hidden_size  # type: ignore[union-attr,assignment]
-        layers: int = config.num_hidden_layers  # type: ignore[union-attr,assignment]
-        self._attention = 3 * 4 * hidden * layers
-        self._products = _probe(model)
-        self._live = -1
-        self._per_token = self._per_sequence = 0
+        passes = [_Pass(model, sequences, length) for sequences, length in _PROBES]
+        self._all_live = _fit([p.flops for p in passes])
+        # What each layer saves once its A is frozen.
+        self._saved = {
+            layer: _fit([p.own_products[layer] for p in passes])
+            for layer in passes[0].own_products
+            if layer.A.requires_grad
+        }
+        self._frozen = -1
+        self._coefficients = self._all_live
 
     def step(self, sequences: int, length: int) -> int:
         """FLOPs of one forward and backward pass over a padded batch."""
-        live = sum(p.requires_grad for product in self._products for p in _weights(product.module))
-        if live != self._live:
-            self._live = live
-            costs = [(product.per_token, _cost(product)) for product in self._products]
-            self._per_token = sum(cost for per_token, cost in costs if per_token)
-            self._per_sequence = sum(cost for per_token, cost in costs if not per_token)
-        return sequences * (
-            length * self._per_token + self._per_sequence + self._attention * length * length
-        )
+        frozen = [saved for layer, saved in self._saved.items() if not layer.A.requires_grad]
+        if len(frozen) != self._frozen:
+            self._frozen = len(frozen)
+            self._coefficients = self._all_live - sum(frozen, np.zeros(len(_PROBES)))
+        return round(float(_powers(sequences, length) @ self._coefficients))
 
 
-def _weights(module: nn.Module) -> tuple[torch.Tensor, ...]:
-    if isinstance(module, AFLoRALinear):
-        return (module.A,)
-    assert isinstance(module, nn.Linear)
-    return (module.weight,)
+class _Pass:
+    """One pass forward and backward, counted."""
 
+    def __init__(self, model: nn.Module, sequences: int, length: int) -> None:
+        #: layer → FLOPs that are executed for the gradient of its A alone
+        self.own_products: dict[AFLoRALinear, int] = defaultdict(int)
+        hooks = [
+            module.register_forward_pre_hook(self._note)
+            for module in model.modules()
+            if isinstance(module, AFLoRALinear)
+        ]
+        training = model.training
+        device = next(model.parameters()).device
+        ids = torch.ones(sequences, length, dtype=torch.long, device=device)
+        try:
+            model.eval()
+            with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+                output = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
+                torch.autograd.grad(
+                    output.sum(),
+                    [p for p in model.parameters() if p.requires_grad],
+                    allow_unused=True,
+                )
+        finally:
+            for hook in hooks:
+                hook.remove()
+            model.train(training)
+        self.flops = int(counter.get_total_flops())
 
-def _cost(product: _Product) -> int:
-    """FLOPs for each row that goes through."""
-    module, below = product.module, int(product.input_needs_grad)
-    if isinstance(module, AFLoRALinear):
-        down, up = module.in_features * module.rank, module.rank * module.out_features
-        own = int(module.A.requires_grad)
-        return 2 * down * (1 + below + own) + 2 * up * (2 + max(below, own))
-    assert isinstance(module, nn.Linear)
-    own = int(module.weight.requires_grad)
-    return 2 * module.in_features * module.out_features * (1 + below + own)
-
-
-def _probe(model: nn.Module) -> list[_Product]:
-    sequences, length = _PROBE
-    found: list[_Product] = []
-
-    def note(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+    def _note(self, module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        assert isinstance(module, AFLoRALinear)
         rows = inputs[0].numel() // inputs[0].shape[-1]
-        found.append(_Product(module, rows != sequences, inputs[0].requires_grad))
+        width = module.in_features + (0 if inputs[0].requires_grad else module.out_features)
+        self.own_products[module] += 2 * rows * module.rank * width
 
-    hooks = [
-        module.register_forward_pre_hook(note)
-        for module in model.modules()
-        if isinstance(module, nn.Linear | AFLoRALinear)
-    ]
-    device = next(model.parameters()).device
-    training = model.training
-    try:
-        # In evaluation mode no dropout draws random numbers, so that training starts as it would.
-        model.eval()(input_ids=torch.ones(sequences, length, dtype=torch.long, device=device))
-    finally:
-        for hook in hooks:
-            hook.remove()
-        model.train(training)
-    return found
+
+def _powers(sequences: int, length: int) -> NDArray[np.float64]:
+    return np.array([1.0, sequences, sequences * length, sequences * length**2])
+
+
+def _fit(counts: list[int]) -> NDArray[np.float64]:
+    """Coefficients of the polynomial that has these values at the probes."""
+    return np.linalg.solve(np.stack([_powers(*probe) for probe in _PROBES]), np.array(counts))

@@ -16,9 +16,8 @@ from torch import nn
 from transformers import TrainerCallback
 
 import aflora
-from aflora.adapter import HEAD_NAMES
 from aflora.callback import AFLoRACallback
-from aflora.roles import find_targets
+from aflora.roles import find_targets, head_modules
 from search.record import FreezeEvent
 from search.spec.settings import AFLoRASettings, LoRASettings, TrialSettings
 
@@ -64,9 +63,13 @@ class Method(ABC):
         """When each matrix froze so far; empty for a method that freezes nothing."""
         return ()
 
-    def expected_trainable(self, model: nn.Module, step: int, total_steps: int) -> float:
+    def expected_trainable(self, model: nn.Module, step: int) -> float:
         """Trainable adapter parameters expected on average over steps ``step`` to the end."""
         return float(trainable(self.adapter_parameters(model)))
+
+    def skipped_gradients(self) -> int:
+        """Gradients that held NaN or inf so far and were left out of a score."""
+        return 0
 
 
 def trainable(parameters: Mapping[str, nn.Parameter]) -> int:
@@ -77,7 +80,7 @@ def trainable(parameters: Mapping[str, nn.Parameter]) -> int:
 class AFLoRAMethod(Method):
     """AFLoRA, by this project's own library."""
 
-    counted = frozenset({"rank", "modules", "trainable_projections"})
+    counted = frozenset({"rank", "ranks", "modules", "layers", "trainable_projections"})
 
     def __init__(self, settings: AFLoRASettings) -> None:
         self.config = aflora.AFLoRAConfig.from_dict(settings.model_dump(exclude={"learning_rate"}))
@@ -114,14 +117,12 @@ class AFLoRAMethod(Method):
             FreezeEvent(e.layer, e.role, e.matrix, e.step) for e in self._callback.freezer.timeline
         )
 
-    def expected_trainable(self, model: nn.Module, step: int, total_steps: int) -> float:
-        counts = aflora.count_parameters(model)
-        schedule = aflora.Schedule.of(self.config.freeze, total_steps)
-        now = schedule.remaining_fraction(step)
-        if step >= total_steps or now == 0.0:
-            return float(counts.floor)
-        left = [schedule.remaining_fraction(t) for t in range(step, total_steps)]
-        return counts.floor + (counts.now - counts.floor) * sum(left) / len(left) / now
+    def expected_trainable(self, model: nn.Module, step: int) -> float:
+        assert self._callback is not None, "asked for only while training"
+        return aflora.expected_parameters(model, self._callback.freezer.schedule, step)
+
+    def skipped_gradients(self) -> int:
+        return 0 if self._callback is None else self._callback.freezer.skipped_gradients
 
 
 class LoRAMethod(Method):
@@ -133,14 +134,13 @@ class LoRAMethod(Method):
         self.settings = settings
 
     def apply(self, model: nn.Module) -> nn.Module:
-        heads = {part for name, _ in model.named_modules() for part in name.split(".")}
         config = LoraConfig(
             task_type=TaskType.SEQ_CLS,
             r=self.settings.rank,
             lora_alpha=self.settings.alpha,
             lora_dropout=0.0,
             target_modules=[t.name for t in find_targets(model, self.settings.modules)],
-            modules_to_save=sorted(HEAD_NAMES & heads),
+            modules_to_save=head_modules(model),
         )
         with warnings.catch_warnings():
             # PEFT asks transformers by an old name whether gradient checkpointing is on.

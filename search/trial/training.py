@@ -300,13 +300,14 @@ class _RungCallback(TrainerCallback):
         ledger.total_seconds = time.perf_counter() - self._started
         folder = self._folder / f"checkpoint-{step}"
         ledger.save(folder)
-        expected = self._method.expected_trainable(kwargs["model"], step, self._steps)
+        expected = self._method.expected_trainable(kwargs["model"], step)
+        skipped = {"skipped_gradients": float(self._method.skipped_gradients())}
         rung = Rung(
             index=self._at[step],
             step=step,
             fraction=step / self._steps,
-            measures=self._metrics | ledger.measures(),
-            projected=self._metrics | ledger.projected(self._steps, expected),
+            measures=self._metrics | ledger.measures() | skipped,
+            projected=self._metrics | ledger.projected(self._steps, expected) | skipped,
             at=time.time(),
         )
         self._report(RungReport(rung, self._method.freezing(), self._steps), folder)

@@ -8,7 +8,7 @@ from transformers import DebertaV2Config, DebertaV2ForSequenceClassification
 import aflora
 from aflora import AFLoRAConfig
 from aflora.adapter import Projection
-from tests.conftest import tiny_model
+from tests.tiny_models import tiny_model
 
 
 def test_an_adapted_model_starts_equal_to_its_base(any_model: nn.Module, batch: dict) -> None:

@@ -9,7 +9,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 import aflora
 from aflora import AFLoRAConfig, FreezeConfig
 from aflora.callback import FREEZER_FILE, AFLoRACallback
-from tests.conftest import tiny_model
+from tests.tiny_models import tiny_model
 
 STEPS = 12
 

@@ -9,7 +9,7 @@ from torch import nn
 import aflora
 from aflora import AFLoRAConfig
 from aflora.checkpoint import CONFIG_FILE, WEIGHTS_FILE
-from tests.conftest import tiny_model
+from tests.tiny_models import tiny_model
 
 
 def trained(kind: str = "bert") -> nn.Module:
@@ -56,7 +56,15 @@ def test_a_damaged_weights_file_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["{", "[]", '{"format": 2, "config": {}}', '{"format": 1, "config": {"rank": -1}}', "\xff"],
+    [
+        "{",
+        "[]",
+        '{"format": 1, "config": {}}',
+        '{"format": 2, "config": {}}',
+        '{"format": 2, "backbone_norms": {}, "config": {"rank": -1}}',
+        '{"format": 2, "backbone_norms": [], "config": {}}',
+        "\xff",
+    ],
 )
 def test_a_damaged_config_is_named(tmp_path: Path, text: str) -> None:
     aflora.save(trained(), tmp_path)
@@ -67,8 +75,12 @@ def test_a_damaged_config_is_named(tmp_path: Path, text: str) -> None:
 
 def test_an_adapter_of_another_model_is_refused_and_changes_nothing(tmp_path: Path) -> None:
     aflora.save(trained("deberta-v2"), tmp_path)
-    with pytest.raises(ValueError, match="does not fit this model"):
-        aflora.load(tiny_model("bert"), tmp_path)
+    bert = tiny_model("bert")
+    names = list(bert.state_dict())
+    with pytest.raises(ValueError, match=r"does not fit this model: it has no 'bert\.encoder"):
+        aflora.load(bert, tmp_path)
+    assert list(bert.state_dict()) == names
+    assert all(p.requires_grad for p in bert.parameters())
     model = trained()
     aflora.save(model, tmp_path)
     state = load_file(tmp_path / WEIGHTS_FILE)
@@ -91,4 +103,42 @@ def test_the_config_file_is_plain_json(tmp_path: Path) -> None:
     aflora.save(trained(), tmp_path)
     about = json.loads((tmp_path / CONFIG_FILE).read_text())
     assert about["config"]["rank"] == 2
-    assert about["format"] == 1
+    assert about["format"] == 2
+
+
+def test_an_adapter_of_another_backbone_of_the_same_shapes_is_refused(tmp_path: Path) -> None:
+    aflora.save(trained(), tmp_path)
+    other = tiny_model("bert")
+    with torch.no_grad():
+        other.bert.encoder.layer[1].output.dense.weight.mul_(1.05)
+    with pytest.raises(
+        ValueError, match=r"another backbone: the weight of bert.encoder.layer.1.output.dense has"
+    ):
+        aflora.load(other, tmp_path)
+    assert not hasattr(other, "aflora_config")
+
+
+def test_the_same_backbone_in_half_precision_is_accepted(tmp_path: Path, batch: dict) -> None:
+    model = trained()
+    aflora.save(model, tmp_path)
+    half = aflora.load(tiny_model("bert").to(torch.bfloat16), tmp_path)
+    expected = model.eval()(**batch).logits.detach()
+    torch.testing.assert_close(
+        half.eval()(**batch).logits.float(),
+        expected,
+        rtol=0.1,
+        atol=0.1 * float(expected.abs().max()),
+    )
+
+
+def test_nothing_is_unpickled(tmp_path: Path) -> None:
+    aflora.save(trained(), tmp_path)
+    torch.save({"A": torch.ones(1)}, tmp_path / WEIGHTS_FILE)
+    with pytest.raises(ValueError, match=f"{WEIGHTS_FILE} is damaged"):
+        aflora.load(tiny_model("bert"), tmp_path)
+
+
+def test_saving_without_an_adapter_is_refused_and_writes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="BertForSequenceClassification has no AFLoRA adapter"):
+        aflora.save(tiny_model("bert"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()

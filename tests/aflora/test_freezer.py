@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 import aflora
-from aflora import AFLoRAConfig, FreezeConfig, Freezer
+from aflora import AFLoRAConfig, Epochs, FreezeConfig, Freezer
 from aflora.adapter import Projection
-from tests.conftest import tiny_model
+from tests.tiny_models import tiny_model
 
 TOTAL = 24
 
@@ -39,7 +39,13 @@ def run(freezer: Freezer, steps: range) -> None:
         freezer.step(step)
 
 
+def edges(start: float, end: float) -> tuple[int, int]:
+    """Fractions to the nearest step, halves up."""
+    return math.floor(start * TOTAL + 0.5), math.floor(end * TOTAL + 0.5)
+
+
 rules = st.sampled_from(["paper", "official"])
+scores = st.sampled_from(["gradient", "weight_gradient", "gradient_over_weight", "magnitude"])
 
 
 @given(rules, st.integers(1, 7), st.floats(0, 0.4), st.floats(0.5, 1))
@@ -47,6 +53,10 @@ def test_all_is_frozen_at_the_end_and_nothing_before_the_start(
     rule: str, interval: int, start: float, end: float
 ) -> None:
     config = FreezeConfig(rule, start=start, end=end, interval=interval)
+    if interval > edges(start, end)[1] - edges(start, end)[0]:
+        with pytest.raises(ValueError, match=f"freeze.interval is {interval} steps, longer than"):
+            Freezer(matrices(), config, TOTAL)
+        return
     freezer = Freezer(matrices(), config, TOTAL)
     for step in range(TOTAL):
         gradients(freezer, step)
@@ -87,9 +97,82 @@ def test_a_frozen_matrix_gets_no_update_and_its_state_is_released() -> None:
         assert not matrix.parameter.requires_grad
 
 
+def test_the_magnitude_freezes_small_weights_first_whatever_the_gradient() -> None:
+    freezer = Freezer(
+        matrices(), FreezeConfig(score="magnitude", start=0.0, end=0.9, interval=1), TOTAL
+    )
+    run(freezer, range(TOTAL))
+    order = sorted(freezer.frozen_at, key=freezer.frozen_at.__getitem__)
+    sizes = {m.name: m.parameter.abs().mean().item() for m in freezer.matrices}
+    assert order == sorted(sizes, key=sizes.__getitem__)
+    assert [key for key in freezer.state_dict() if key != "about"] == []
+
+
+def test_each_score_smooths_its_own_importance() -> None:
+    for score in ("gradient", "weight_gradient", "gradient_over_weight"):
+        config = FreezeConfig(score=score, beta1=0.0, start=0.5, end=0.9, interval=1)
+        freezer = Freezer(matrices(2), config, TOTAL)
+        gradients(freezer, 0)
+        freezer.step(0)
+        for matrix in freezer.matrices:
+            weight, gradient = matrix.parameter.detach(), matrix.parameter.grad
+            assert gradient is not None
+            expected = {
+                "gradient": gradient.abs(),
+                "weight_gradient": (weight * gradient).abs(),
+                "gradient_over_weight": (gradient / weight).abs(),
+            }[score]
+            torch.testing.assert_close(freezer.state_dict()[f"sensitivity/{matrix.name}"], expected)
+
+
+def test_a_weight_of_zero_scores_nothing_under_official_alone() -> None:
+    """The authors' code has |sign(w) g|, the paper |g|."""
+    seen = {}
+    for rule in ("paper", "official"):
+        config = FreezeConfig(rule, beta1=0.0, start=0.5, end=0.9, interval=1, window=0)
+        freezer = Freezer(matrices(1), config, TOTAL)
+        with torch.no_grad():
+            freezer.matrices[0].parameter[0, 0] = 0.0
+        gradients(freezer, 0)
+        freezer.step(0)
+        seen[rule] = freezer.state_dict()["sensitivity/m0"]
+    assert seen["official"][0, 0] == 0.0 < seen["paper"][0, 0]
+    seen["paper"][0, 0] = 0.0
+    assert torch.equal(seen["paper"], seen["official"])
+
+
+def test_epochs_are_turned_into_steps() -> None:
+    config = FreezeConfig(start=Epochs(1), end=Epochs(6), interval=2)
+    schedule = Freezer(matrices(), config, 80, steps_per_epoch=4).schedule
+    assert (schedule.start_step, schedule.end_step) == (4, 24)
+    with pytest.raises(ValueError, match=r"freeze\.start is 1 epoch, but .* give steps_per_epoch"):
+        Freezer(matrices(), config, 80)
+
+
+def test_a_step_without_any_gradient_is_refused() -> None:
+    freezer = Freezer(matrices(), FreezeConfig(interval=2), TOTAL)
+    with pytest.raises(
+        ValueError, match=r"no matrix has a gradient at step 3: call .* after backward"
+    ):
+        freezer.step(3)
+
+
+def test_a_matrix_that_the_loss_does_not_reach_freezes_first() -> None:
+    freezer = Freezer(matrices(3), FreezeConfig(start=0.0, end=0.9, interval=1), TOTAL)
+    for step in range(TOTAL):
+        gradients(freezer, step)
+        freezer.matrices[2].parameter.grad = None
+        if freezer.step(step):
+            break
+    assert set(freezer.frozen_at) == {"m2"}
+    assert freezer.skipped_gradients == 0
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize("rule", ["paper", "official"])
-def test_a_gradient_that_is_no_number_never_enters_a_score(rule: str, value: float) -> None:
+def test_a_gradient_that_is_no_number_never_enters_a_score(
+    rule: str, value: float, caplog: pytest.LogCaptureFixture
+) -> None:
     config = FreezeConfig(rule, start=0.3, end=0.9, interval=3)
     freezer = Freezer(matrices(), config, TOTAL)
     for step in range(TOTAL):
@@ -100,14 +183,27 @@ def test_a_gradient_that_is_no_number_never_enters_a_score(rule: str, value: flo
         for tensor in freezer.state_dict().values():
             assert torch.isfinite(tensor.float()).all()
     assert freezer.skipped_gradients == 2
+    # Told once, where and what; counted always.
+    (told,) = caplog.messages
+    assert told.startswith("step 3: the gradient of m5 holds NaN or inf")
+
+
+def test_a_damaged_state_changes_nothing() -> None:
+    freezer = Freezer(matrices(2), FreezeConfig(interval=2), TOTAL)
+    run(freezer, range(2))
+    state = {key: tensor.clone() for key, tensor in freezer.state_dict().items()}
+    state["sensitivity/m1"] = torch.zeros(2, 2)
+    with pytest.raises(ValueError, match=r"'m1' has shape \(2, 2\), the model wants \(3, 4\)"):
+        freezer.load_state_dict(state)
+    assert freezer.state_dict()["sensitivity/m0"].any()
 
 
 @settings(max_examples=30)
-@given(rules, st.integers(0, TOTAL), st.integers(1, 5))
+@given(rules, scores, st.integers(0, TOTAL), st.integers(1, 5), st.sampled_from([None, 0, 1, 3]))
 def test_stopping_at_any_step_and_going_on_gives_the_same_timeline(
-    rule: str, stop: int, interval: int
+    rule: str, score: str, stop: int, interval: int, window: int | None
 ) -> None:
-    config = FreezeConfig(rule, start=0.1, end=0.8, interval=interval)
+    config = FreezeConfig(rule, score, start=0.1, end=0.8, interval=interval, window=window)
     whole = Freezer(matrices(), config, TOTAL)
     run(whole, range(TOTAL))
     first = Freezer(matrices(), config, TOTAL)
@@ -124,11 +220,11 @@ def test_stopping_at_any_step_and_going_on_gives_the_same_timeline(
 
 
 def test_a_state_of_other_matrices_is_refused() -> None:
-    state = Freezer(matrices(4), FreezeConfig(), TOTAL).state_dict()
-    freezer = Freezer(matrices(6), FreezeConfig(), TOTAL)
+    state = Freezer(matrices(4), FreezeConfig(interval=2), TOTAL).state_dict()
+    freezer = Freezer(matrices(6), FreezeConfig(interval=2), TOTAL)
     with pytest.raises(ValueError, match="does not fit this model: 'sensitivity/m4'"):
         freezer.load_state_dict(state)
-    official = Freezer(matrices(6), FreezeConfig("official"), TOTAL)
+    official = Freezer(matrices(6), FreezeConfig("official", interval=2), TOTAL)
     with pytest.raises(ValueError, match="does not fit this model: 'window/m0'"):
         official.load_state_dict(freezer.state_dict())
     with pytest.raises(ValueError, match="no entry 'about'"):

@@ -4,16 +4,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aflora import FreezeConfig, Schedule
+from aflora import Epochs, FreezeConfig, Schedule
 
 schedules = (
     st.integers(1, 400)
     .flatmap(
         lambda total: st.tuples(
-            st.just(total), st.integers(0, total), st.integers(0, total), st.floats(0.5, 5)
+            st.just(total),
+            st.integers(0, total),
+            st.integers(0, total),
+            st.floats(0.5, 5),
+            st.sampled_from(["remaining", "frozen"]),
         )
     )
-    .map(lambda t: Schedule(t[0], min(t[1], t[2]), max(t[1], t[2]), t[3]))
+    .map(lambda t: Schedule(t[0], min(t[1], t[2]), max(t[1], t[2]), t[3], t[4]))
 )
 
 
@@ -31,6 +35,37 @@ def test_it_is_the_paper_s_cubic() -> None:
         progress = (step - 10) / 20
         assert schedule.frozen_fraction(step) == pytest.approx(1 - (1 - progress) ** 3)
     assert schedule.frozen_fraction(20) == 0.875
+
+
+def test_the_authors_variant_for_gsm8k_freezes_slowly_at_first() -> None:
+    config = FreezeConfig("official", start=0.3, end=0.7, exponent=2, exponent_of="frozen")
+    schedule = Schedule.of(config, 1000)
+    for step in range(300, 700):
+        assert schedule.frozen_fraction(step) == pytest.approx(((step - 300) / 400) ** 2)
+    assert schedule.frozen_fraction(500) == 0.25
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"start": 0.1, "end": 0.2, "interval": 11},
+            "interval is 11 steps, longer than the schedule: it has 10, from step 10",
+        ),
+        (
+            {"start": 0.5, "end": Epochs(4)},
+            r"start \(0.5, step 50\) must come before freeze.end \(4 epochs, step 40\)",
+        ),
+        ({"end": Epochs(11)}, "end is 11 epochs, step 110, but the training has 100 steps"),
+    ],
+)
+def test_a_schedule_that_does_not_fit_the_training_is_refused(change: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Schedule.of(FreezeConfig(**change), 100, steps_per_epoch=10)
+
+
+def test_an_interval_may_be_as_long_as_the_schedule() -> None:
+    assert Schedule.of(FreezeConfig(start=0.1, end=0.2, interval=10), 100).end_step == 20
 
 
 def test_fractions_become_the_nearest_steps() -> None:

@@ -1,8 +1,9 @@
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aflora.score import SmoothedScore, windowed
+from aflora.score import SMALLEST_WEIGHT, SmoothedScore, importance
 
 betas = st.floats(0.0, 0.99)
 gradients = st.lists(st.lists(st.floats(0, 10), min_size=2, max_size=2), min_size=1, max_size=12)
@@ -14,27 +15,66 @@ def test_it_is_the_two_running_averages_of_the_paper(
 ) -> None:
     score = SmoothedScore(torch.zeros(2, dtype=torch.float64), beta1, beta2)
     sensitivity, uncertainty = [0.0, 0.0], [0.0, 0.0]
-    for step in steps:
-        score.update(torch.tensor(step, dtype=torch.float64))
-        for i, value in enumerate(step):
+    for step, values in enumerate(steps):
+        score.take_in(torch.tensor(values, dtype=torch.float64), step)
+        for i, value in enumerate(values):
             sensitivity[i] = beta1 * sensitivity[i] + (1 - beta1) * value
             deviation = abs(value - sensitivity[i])
             uncertainty[i] = beta2 * uncertainty[i] + (1 - beta2) * deviation
     expected = torch.tensor([s * u for s, u in zip(sensitivity, uncertainty, strict=True)])
     torch.testing.assert_close(score.elements(), expected, check_dtype=False)
-    torch.testing.assert_close(torch.tensor(score.mean()), expected.mean(), check_dtype=False)
 
 
-@given(st.lists(st.floats(0, 10), min_size=1, max_size=10))
-def test_a_window_is_the_mean_of_its_steps(values: list[float]) -> None:
-    window = torch.full((1,), 123.0, dtype=torch.float64)
-    for position, value in enumerate(values):
-        window = windowed(window, torch.tensor([value], dtype=torch.float64), position)
-    torch.testing.assert_close(float(window), sum(values) / len(values))
+@given(betas, betas, gradients, st.integers(1, 5))
+def test_a_window_is_smoothed_once_as_the_mean_of_its_steps(
+    beta1: float, beta2: float, steps: list[list[float]], width: int
+) -> None:
+    windowed = SmoothedScore(torch.zeros(2, dtype=torch.float64), beta1, beta2, width)
+    plain = SmoothedScore(torch.zeros(2, dtype=torch.float64), beta1, beta2)
+    for step, values in enumerate(steps):
+        windowed.take_in(torch.tensor(values, dtype=torch.float64), step)
+        if step and step % width == 0:
+            over = torch.tensor(steps[step - width : step], dtype=torch.float64)
+            plain.take_in(over.mean(0), step)
+        torch.testing.assert_close(windowed.elements(), plain.elements())
 
 
-def test_a_new_window_does_not_share_memory_with_the_gradient() -> None:
+def test_a_window_does_not_share_memory_with_the_gradient() -> None:
     gradient = torch.ones(2)
-    window = windowed(torch.zeros(2), gradient, 0)
+    score = SmoothedScore(torch.zeros(2), 0.5, 0.5, window=3)
+    score.take_in(gradient, 0)
     gradient.zero_()
-    assert torch.equal(window, torch.ones(2))
+    assert torch.equal(score.state()["window"], torch.ones(2))
+
+
+def test_a_step_without_importance_changes_nothing_but_the_window_s_turn() -> None:
+    score = SmoothedScore(torch.zeros(2), 0.5, 0.5)
+    score.take_in(torch.ones(2), 0)
+    before = {name: tensor.clone() for name, tensor in score.state().items()}
+    score.take_in(None, 1)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in score.state().items())
+    windowed = SmoothedScore(torch.zeros(2), 0.5, 0.5, window=2)
+    windowed.take_in(torch.ones(2), 1)
+    windowed.take_in(None, 2)
+    assert torch.equal(windowed.state()["window"], torch.zeros(2))
+    assert windowed.elements().min() > 0
+
+
+@given(
+    st.lists(st.floats(-10, 10), min_size=1, max_size=8),
+    st.lists(st.floats(-10, 10), min_size=8, max_size=8),
+)
+def test_importance_is_that_of_the_paper_s_four_scores(
+    weights: list[float], gradients: list[float]
+) -> None:
+    w = torch.tensor(weights, dtype=torch.float64)
+    g = torch.tensor(gradients[: len(weights)], dtype=torch.float64)
+    assert importance("gradient", w, g).tolist() == [abs(x) for x in g.tolist()]
+    assert importance("weight_gradient", w, g).tolist() == [
+        abs(x * y) for x, y in zip(w.tolist(), g.tolist(), strict=True)
+    ]
+    assert importance("magnitude", w, g).tolist() == [abs(x) for x in w.tolist()]
+    ratio = importance("gradient_over_weight", w, g)
+    assert torch.isfinite(ratio).all()
+    for value, x, y in zip(ratio.tolist(), w.tolist(), g.tolist(), strict=True):
+        assert value == pytest.approx(abs(y) / max(abs(x), SMALLEST_WEIGHT))

@@ -1,0 +1,85 @@
+"""Write an AFLoRA adapter as a plain LoRA adapter that PEFT loads."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from aflora.adapter import adapted_layers, adapter_config, head_parameters
+from aflora.linear import is_conv1d
+from aflora.roles import head_modules
+from aflora.wrappers import unwrapped
+
+CONFIG_FILE = "adapter_config.json"
+WEIGHTS_FILE = "adapter_model.safetensors"
+
+# End of a model's class name → PEFT's task type, which decides the class that PEFT wraps it in.
+_TASK_TYPES = {
+    "ForSequenceClassification": "SEQ_CLS",
+    "ForTokenClassification": "TOKEN_CLS",
+    "ForQuestionAnswering": "QUESTION_ANS",
+    "ForConditionalGeneration": "SEQ_2_SEQ_LM",
+    "ForCausalLM": "CAUSAL_LM",
+    "LMHeadModel": "CAUSAL_LM",
+}
+
+
+@torch.no_grad()
+def export_lora(model: nn.Module, folder: str | Path) -> None:
+    """Write the adapter and the head as a LoRA for ``PeftModel.from_pretrained(base, folder)``.
+
+    AFLoRA's update is a LoRA's: lora_A = A, lora_B = s Λ_b B Λ_d (out × r) and lora_alpha = r, so
+    that PEFT's own factor alpha / r is 1. The exported model computes the same; what is lost is
+    which matrices were frozen. The model stays as it is.
+
+    Raises:
+        ValueError: the model is not adapted.
+    """
+    config = adapter_config(model)
+    model = unwrapped(model)
+    layers = dict(adapted_layers(model))
+    weights: dict[str, Tensor] = {}
+    for name, layer in layers.items():
+        weights[f"base_model.model.{name}.lora_A.weight"] = layer.A
+        weights[f"base_model.model.{name}.lora_B.weight"] = layer.effective_B()
+    for name, parameter in head_parameters(model).items():
+        weights[f"base_model.model.{name}"] = parameter
+
+    ranks = Counter(layer.rank for layer in layers.values())
+    rank = max(ranks, key=lambda r: (ranks[r], r))
+    # PEFT matches these keys against paths in the base model, and alpha does not follow the rank.
+    other = {
+        f"^{re.escape(name)}": layer.rank for name, layer in layers.items() if layer.rank != rank
+    }
+    about: dict[str, Any] = {
+        "peft_type": "LORA",
+        "task_type": next(
+            (task for end, task in _TASK_TYPES.items() if type(model).__name__.endswith(end)), None
+        ),
+        "base_model_name_or_path": getattr(model, "name_or_path", None) or None,
+        "inference_mode": True,
+        "bias": "none",
+        "fan_in_fan_out": all(is_conv1d(layer.base) for layer in layers.values()),
+        "r": rank,
+        "lora_alpha": rank,
+        "rank_pattern": other,
+        "alpha_pattern": other,
+        "lora_dropout": 0.0,
+        "target_modules": list(layers),
+        "modules_to_save": head_modules(model, config.head) or None,
+    }
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()},
+        folder / WEIGHTS_FILE,
+        metadata={"format": "pt"},
+    )
+    (folder / CONFIG_FILE).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
