@@ -76,12 +76,12 @@ class AFLoRALinear(nn.Module):
             projection.requires_grad_(train_projections)
 
     @property
-    def weight(self) -> nn.Parameter:
+    def weight(self) -> Tensor:
         """The wrapped layer's own; some models look at its dtype (T5)."""
         return self.base.weight
 
     @property
-    def bias(self) -> nn.Parameter | None:
+    def bias(self) -> Tensor | None:
         """The wrapped layer's own."""
         return self.base.bias
 

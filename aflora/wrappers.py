@@ -67,9 +67,9 @@ def allow_recompilation() -> None:
     """Let torch.compile compile once more.
 
     Turning ``requires_grad`` off changes the backward graph, so compiled code is compiled anew
-    after each freezing event; by default it gives up after eight times.
+    after each freezing event; by default it silently gives up after eight times. Where nothing is
+    compiled a higher limit changes nothing.
     """
-    dynamo = sys.modules.get("torch._dynamo")
-    if dynamo is not None:  # only where something was compiled
+    if "torch._dynamo" in sys.modules:
         torch._dynamo.config.recompile_limit += 1
         torch._dynamo.config.accumulated_recompile_limit += 1
