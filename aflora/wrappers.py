@@ -45,8 +45,16 @@ def refuse_sharding(part: object) -> None:
                 f"AFLoRA cannot train with FSDP ({type(around).__name__}): a shard of a matrix "
                 "does not tell the matrix's score; use DDP"
             )
-    if isinstance(part, nn.Module) and any(hasattr(p, "ds_id") for p in part.parameters()):
-        raise ValueError("AFLoRA cannot train with DeepSpeed: ZeRO has partitioned the model")
+    if not isinstance(part, nn.Module):
+        return
+    for name, parameter in part.named_parameters():
+        if hasattr(parameter, "ds_id"):
+            raise ValueError(f"AFLoRA cannot train with DeepSpeed: ZeRO has partitioned {name}")
+        if type(parameter).__name__ == "DTensor":
+            raise ValueError(
+                f"AFLoRA cannot train a sharded model: {name} is spread over processes, and a part "
+                "of a matrix does not tell its score; use DDP"
+            )
 
 
 def _wrapped(part: object) -> Iterator[object]:

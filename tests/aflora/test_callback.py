@@ -1,13 +1,15 @@
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from accelerate.optimizer import AcceleratedOptimizer
 from torch import nn
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 import aflora
-from aflora import AFLoRAConfig, FreezeConfig
+from aflora import AFLoRAConfig, Epochs, FreezeConfig
 from aflora.callback import FREEZER_FILE, AFLoRACallback
 from tests.tiny_models import tiny_model
 
@@ -37,9 +39,10 @@ def trainer(
     callback: AFLoRACallback,
     rule: str = "paper",
     *extra: TrainerCallback,
+    freeze: FreezeConfig | None = None,
     **change: Any,
 ) -> Trainer:
-    freeze = FreezeConfig(rule, start=0.1, end=0.8, interval=2)
+    freeze = freeze or FreezeConfig(rule, start=0.1, end=0.8, interval=2)
     torch.manual_seed(3)
     model = aflora.adapt(tiny_model("bert"), AFLoRAConfig(rank=2, freeze=freeze))
     arguments: dict[str, Any] = {
@@ -67,20 +70,100 @@ def weights(model: nn.Module) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("rule", ["paper", "official"])
-def test_stopping_and_resuming_is_as_never_having_stopped(tmp_path: Path, rule: str) -> None:
+def test_resuming_after_any_step_is_as_never_having_stopped(tmp_path: Path, rule: str) -> None:
     whole_callback = AFLoRACallback(clip=0.5)
-    whole = trainer(tmp_path / "whole", whole_callback, rule)
+    whole = trainer(tmp_path, whole_callback, rule)
     whole.train()
-    for stop in (1, 5, 9):
-        folder = tmp_path / f"cut{stop}"
-        trainer(folder, AFLoRACallback(clip=0.5), rule, StopAfter(stop)).train()
-        callback = AFLoRACallback(clip=0.5)
-        resumed = trainer(folder, callback, rule)
-        resumed.train(resume_from_checkpoint=str(folder / f"checkpoint-{stop}"))
-        assert callback.freezer.frozen_at == whole_callback.freezer.frozen_at
-        expected = weights(whole.model)
-        assert all(torch.equal(p, expected[n]) for n, p in weights(resumed.model).items())
     assert whole_callback.freezer.frozen_at
+    expected = weights(whole.model)
+    for stop in range(1, STEPS):
+        callback = AFLoRACallback(clip=0.5)
+        resumed = trainer(tmp_path, callback, rule, save_strategy="no")
+        resumed.train(resume_from_checkpoint=str(tmp_path / f"checkpoint-{stop}"))
+        assert callback.freezer.timeline == whole_callback.freezer.timeline
+        assert all(torch.equal(p, expected[n]) for n, p in weights(resumed.model).items())
+
+
+def test_a_training_that_was_cut_off_is_resumed_too(tmp_path: Path) -> None:
+    whole_callback = AFLoRACallback(clip=0.5)
+    whole = trainer(tmp_path / "whole", whole_callback)
+    whole.train()
+    folder = tmp_path / "cut"
+    trainer(folder, AFLoRACallback(clip=0.5), "paper", StopAfter(5)).train()
+    moved = folder.rename(tmp_path / "moved") / "checkpoint-5"
+    callback = AFLoRACallback(clip=0.5, resume_from=moved)
+    resumed = trainer(folder, callback)
+    resumed.train(resume_from_checkpoint=str(moved))
+    assert callback.freezer.timeline == whole_callback.freezer.timeline
+    expected = weights(whole.model)
+    assert all(torch.equal(p, expected[n]) for n, p in weights(resumed.model).items())
+
+
+def test_start_and_end_in_epochs_are_trainer_s_own(tmp_path: Path) -> None:
+    freeze = FreezeConfig(start=Epochs(1), end=Epochs(2), interval=2)
+    # 24 rows, 4 in a batch, 2 batches in a step: 3 steps in an epoch.
+    callback = AFLoRACallback()
+    made = trainer(tmp_path, callback, freeze=freeze, gradient_accumulation_steps=2, max_steps=9)
+    made.train()
+    schedule = callback.freezer.schedule
+    assert (schedule.start_step, schedule.end_step, schedule.total_steps) == (3, 6, 9)
+    assert made.state.epoch == 3
+
+
+def test_epochs_of_data_without_a_length_are_refused(tmp_path: Path) -> None:
+    class Endless(torch.utils.data.IterableDataset):
+        def __iter__(self) -> Any:
+            rows = Rows()
+            yield from (rows[i % 24] for i in range(1000))
+
+    made = trainer(tmp_path, AFLoRACallback(), freeze=FreezeConfig(end=Epochs(2), interval=2))
+    made.train_dataset = Endless()
+    with pytest.raises(ValueError, match="cannot be given in epochs: the training data has no len"):
+        made.train()
+
+
+def test_fp16_gradients_are_unscaled_before_they_are_scored(tmp_path: Path) -> None:
+    """As Trainer does under fp16, with the scaler in accelerate's optimizer."""
+    seen = []
+    for scale in (None, 2.0**10):
+        callback = AFLoRACallback(clip=0.5)
+        made = trainer(tmp_path, callback, "paper", StopAfter(3), save_strategy="no")
+        made.train()
+        assert isinstance(made.optimizer, AcceleratedOptimizer)  # what a callback is given
+        scaler = None if scale is None else torch.amp.GradScaler("cpu", init_scale=scale)
+        trainable = [p for p in made.model.parameters() if p.requires_grad]
+        optimizer = AcceleratedOptimizer(torch.optim.SGD(trainable, lr=0.1), scaler=scaler)
+        optimizer.zero_grad()
+        loss = made.model(**{k: v[None] for k, v in Rows()[0].items()}).loss
+        (loss if scaler is None else scaler.scale(loss)).backward()
+        callback.on_pre_optimizer_step(
+            made.args, made.state, made.control, model=made.model, optimizer=optimizer
+        )
+        optimizer.step()
+        seen.append((callback.freezer.state_dict(), weights(made.model)))
+    (plain, plain_weights), (scaled, scaled_weights) = seen
+    assert len(plain) > 1
+    assert all(torch.equal(scaled[key], plain[key]) for key in plain)
+    assert all(torch.equal(p, plain_weights[name]) for name, p in scaled_weights.items())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"deepspeed": "zero.json"}, "cannot train with DeepSpeed: ZeRO"),
+        ({"fsdp": "full_shard"}, "cannot train with FSDP"),
+        ({"world_size": 2}, "set ddp_find_unused_parameters=True"),
+        ({"world_size": 2, "ddp_find_unused_parameters": False}, "ddp_find_unused_parameters=True"),
+    ],
+)
+def test_what_cannot_work_is_refused(
+    tmp_path: Path, change: dict, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = trainer(tmp_path, AFLoRACallback())
+    # The arguments themselves would need DeepSpeed installed, or two processes.
+    arguments = SimpleNamespace(**made.args.to_dict() | {"world_size": 1} | change)
+    with pytest.raises(ValueError, match=message):
+        AFLoRACallback().on_train_begin(arguments, made.state, made.control, model=made.model)  # type: ignore[arg-type]
 
 
 def test_trainer_s_own_clipping_is_refused(tmp_path: Path) -> None:

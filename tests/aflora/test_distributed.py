@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 from safetensors.torch import load_file
 from torch import nn
+from torch.distributed.fsdp import fully_shard
 
 from aflora import Freezer
 from aflora.callback import AFLoRACallback
@@ -73,11 +75,19 @@ def test_deepspeed_is_refused_wherever_it_shows_itself() -> None:
     with pytest.raises(ValueError, match="DeepSpeedZeroOptimizer"):
         freezer.step(0, around)  # type: ignore[arg-type]
     next(model.parameters()).ds_id = 0  # type: ignore[attr-defined]
-    with pytest.raises(ValueError, match="ZeRO has partitioned the model"):
+    with pytest.raises(ValueError, match=r"ZeRO has partitioned bert\.embeddings"):
         Freezer.for_model(model, STEPS)
 
 
-def test_fsdp_is_refused() -> None:
-    sharded = pretend("torch.distributed.fsdp.fully_sharded_data_parallel", "FSDP", nn.Module)()
+def test_fsdp_is_refused(tmp_path: Path) -> None:
+    wrapper = pretend("torch.distributed.fsdp.fully_sharded_data_parallel", "FSDP", nn.Module)()
     with pytest.raises(ValueError, match=r"cannot train with FSDP \(FSDP\): a shard"):
-        Freezer.for_model(sharded, STEPS)
+        Freezer.for_model(wrapper, STEPS)
+    model = adapted()
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    try:
+        fully_shard(model)
+        with pytest.raises(ValueError, match=r"cannot train (with FSDP|a sharded model)"):
+            Freezer.for_model(model, STEPS)
+    finally:
+        dist.destroy_process_group()

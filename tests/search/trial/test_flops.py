@@ -1,0 +1,99 @@
+"""The analytic count against torch's own counter on whole training steps."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    DebertaV2Config,
+    DebertaV2ForSequenceClassification,
+    LlamaConfig,
+    LlamaForSequenceClassification,
+)
+
+import aflora
+from search.trial.flops import StepFlops
+
+_SIZES = {
+    "vocab_size": 100,
+    "hidden_size": 96,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 384,
+    "pad_token_id": 0,
+}
+# torch counts the products of attention, which the kernels of SDPA hide, only where it is eager.
+_EAGER = {"attn_implementation": "eager"}
+
+MODELS: dict[str, Callable[[], nn.Module]] = {
+    "bert": lambda: BertForSequenceClassification(BertConfig(**_SIZES, **_EAGER)),
+    "llama": lambda: LlamaForSequenceClassification(
+        LlamaConfig(**_SIZES, **_EAGER, num_key_value_heads=2)
+    ),
+    "deberta-v3": lambda: DebertaV2ForSequenceClassification(
+        DebertaV2Config(
+            **_SIZES,
+            relative_attention=True,
+            pos_att_type=["p2c", "c2p"],
+            position_buckets=16,
+            share_att_key=True,
+            norm_rel_ebd="layer_norm",
+        )
+    ),
+}
+
+
+def counted(model: nn.Module, rows: int, length: int) -> int:
+    """What torch counts in one real step."""
+    ids = torch.ones(rows, length, dtype=torch.long)
+    with FlopCounterMode(display=False) as counter:
+        model.train()(input_ids=ids, labels=torch.arange(rows) % 2).loss.backward()
+    return counter.get_total_flops()
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("which", ["ffn", "all"])
+def test_flops_agree_with_torch_s_counter_live_and_frozen(kind: str, which: str) -> None:
+    config = aflora.AFLoRAConfig(rank=4, trainable_projections=which)  # type: ignore[arg-type]
+    model = aflora.adapt(MODELS[kind](), config)
+    flops = StepFlops(model)
+    matrices = aflora.projections(model)
+    steps = []
+    for frozen in (0, 1, len(matrices) // 2, len(matrices)):
+        for matrix in matrices[:frozen]:
+            matrix.parameter.requires_grad_(False)
+        for rows, length in ((4, 24), (3, 65)):
+            assert flops.step(rows, length) == pytest.approx(counted(model, rows, length), rel=0.02)
+        steps.append(flops.step(4, 24))
+    assert steps[0] > steps[1] > steps[2] > steps[3]
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_lora_is_counted_the_same_way(kind: str) -> None:
+    targets = {"bert": "query", "llama": "q_proj", "deberta-v3": "query_proj"}
+    model = get_peft_model(MODELS[kind](), LoraConfig(r=4, target_modules=[targets[kind]]))
+    expected = counted(model, 4, 24)
+    assert StepFlops(model).step(4, 24) == pytest.approx(expected, rel=0.02)
+
+
+def test_whether_a_kernel_hides_attention_makes_no_difference() -> None:
+    plain, fused = (
+        BertForSequenceClassification(BertConfig(**_SIZES, attn_implementation=kind))
+        for kind in ("eager", "sdpa")
+    )
+    assert StepFlops(plain).step(2, 50) == StepFlops(fused).step(2, 50)
+
+
+def test_counting_leaves_no_trace() -> None:
+    model = aflora.adapt(MODELS["bert"](), aflora.AFLoRAConfig(rank=2)).train()
+    state = torch.get_rng_state()
+    StepFlops(model)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(p.grad is None for p in model.parameters())
+    assert model.training
+    assert not any(module._forward_pre_hooks for module in model.modules())
