@@ -154,7 +154,9 @@ def test_autocast_computes_the_thin_products_in_half_precision() -> None:
 def test_gradient_checkpointing_changes_nothing(reentrant: bool) -> None:
     model, freezer = trained(adapted())
     lean = adapted()
-    lean.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": reentrant})
+    lean.activation_checkpointing_enable(
+        activation_checkpointing_kwargs={"use_reentrant": reentrant}
+    )
     if reentrant:  # as everywhere else: it needs an input that has a gradient
         lean.enable_input_require_grads()
     lean, lean_freezer = trained(lean)
