@@ -19,9 +19,9 @@ Role = Literal["query", "key", "value", "attention_output", "ffn_in", "ffn_gate"
 ROLES: tuple[Role, ...] = get_args(Role)
 
 Rank = Annotated[int, Field(ge=1, le=4096, strict=True)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Smoothing = Annotated[float, Field(ge=0, lt=1)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
+Smoothing = Annotated[float, Field(ge=0, lt=1, strict=True)]
+Fraction = Annotated[float, Field(ge=0, le=1, strict=True)]
 
 
 class _Settings(BaseModel):
@@ -54,7 +54,7 @@ class _Adapter(_Settings):
 class EpochsSettings(_Settings):
     """A place in the training, in epochs from its beginning."""
 
-    epochs: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    epochs: Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
 
 
 def _kind_of_place(value: Any) -> str:

@@ -200,10 +200,10 @@ def _check_schedule(tree: Group, method: str) -> Mistake | None:
     else:
         start = own.get(("freeze", "start"), Constant(default.start))
         end = own.get(("freeze", "end"), Constant(default.end))
-    try:
-        latest, earliest = max(start.extremes()), min(end.extremes())
-    except TypeError:
+    values = [*start.extremes(), *end.extremes()]
+    if not all(isinstance(value, int | float) for value in values):
         return None  # not numbers, which has been said already
+    latest, earliest = max(start.extremes()), min(end.extremes())
     drawn = [leaf for leaf in (start, end) if isinstance(leaf, Float) and leaf.step is None]
     if latest < earliest or (latest == earliest and drawn):
         return None

@@ -5,6 +5,8 @@ import pytest
 import yaml
 
 from search.spec import SpecError, load_space
+from search.spec.settings import AFLoRASettings, EpochsSettings, TrialSettings
+from search.spec.tree import leaves, variants
 
 GOOD = """
 name: good
@@ -156,10 +158,58 @@ def search_of(method: object, **more: object) -> dict:
             "start must stay below end",
         ),
         (search_of({"aflora": {"freeze": {"beta1": {"float": [0.5, 1.0]}}}}), "beta1"),
+        (
+            search_of(
+                {
+                    "aflora": {
+                        "freeze": {"start": {"epochs": 3}, "end": {"epochs": {"float": [2, 4]}}}
+                    }
+                }
+            ),
+            "freeze.start",
+        ),
+        (
+            search_of({"aflora": {"freeze": {"start": {"epochs": -1}}}}),
+            "search.method.aflora.freeze.start.epochs (line",
+        ),
+        (search_of({"aflora": {"freeze": {"start": {"epoch": 1}}}}), "did you mean 'epochs'?"),
+        (search_of({"aflora": {"freeze": {"end": "1"}}}), "freeze.end"),
+        (search_of({"aflora": {"freeze": {"score": "gradent"}}}), "'gradient'"),
+        (search_of({"aflora": {"ranks": {"qery": 1}}}), "qery"),
+        (search_of({"aflora": {"layers": [-1]}}), "greater than or equal to 0, got -1"),
     ],
 )
 def test_a_mistake_in_the_search_is_named(tmp_path: Path, change: dict, message: str) -> None:
     assert message in mistakes(changed(tmp_path, **change))
+
+
+def test_every_setting_of_the_method_can_be_searched(tmp_path: Path) -> None:
+    freeze = {
+        "rule": "official",
+        "score": {"choice": ["gradient", "magnitude"]},
+        "start": {"epochs": {"float": [0.0, 1.0]}},
+        "end": {"epochs": 2},
+        "window": {"int": [0, 5]},
+        "exponent": {"float": [1.0, 3.0]},
+        "exponent_of": {"choice": ["remaining", "frozen"]},
+    }
+    own = {
+        "scale": 2.0,
+        "ranks": {"query": {"choice": [1, 2]}},
+        "layers": [0, 3],
+        "patterns": {"query": "attn.q"},
+        "head": ["out"],
+        "freeze": freeze,
+    }
+    space = load_space(changed(tmp_path, **search_of({"aflora": own})))
+    names = {".".join(path) for path, _ in leaves(space.tree)}
+    assert "method.aflora.freeze.start.epochs" in names
+    assert "method.aflora.ranks.query" in names
+    for settings in variants(space.tree, "aflora"):
+        made = TrialSettings.model_validate(settings).method_settings
+        assert isinstance(made, AFLoRASettings)
+        assert made.layers == (0, 3)
+        assert made.freeze.end == EpochsSettings(epochs=2)
 
 
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
