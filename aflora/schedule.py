@@ -60,7 +60,7 @@ class Schedule:
             raise ValueError(f"total_steps must be at least 1, got {total_steps}")
         start = _step("start", config.start, total_steps, steps_per_epoch)
         end = _step("end", config.end, total_steps, steps_per_epoch)
-        if start > end:
+        if start >= end:
             raise ValueError(
                 f"freeze.start ({config.start}, step {start}) must come before freeze.end "
                 f"({config.end}, step {end})"

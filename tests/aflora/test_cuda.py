@@ -1,0 +1,71 @@
+"""The same training on a GPU; skipped where there is none."""
+
+from functools import partial
+
+import pytest
+import torch
+
+import aflora
+from aflora import Freezer
+from tests.aflora.loop import STEPS, adamw, adapted, batch, train, trained, weights
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+def on_gpu(step: int) -> list[dict[str, torch.Tensor]]:
+    return [{name: tensor.cuda() for name, tensor in batch(step).items()}]
+
+
+@pytest.mark.parametrize("rule", ["paper", "official"])
+def test_it_freezes_the_same_matrices_as_on_the_cpu(rule: str) -> None:
+    model, freezer = trained(adapted(rule))
+    gpu, gpu_freezer = trained(adapted(rule).cuda(), batches=on_gpu)
+    assert gpu_freezer.timeline == freezer.timeline
+    expected = weights(model)
+    for name, parameter in weights(gpu).items():
+        torch.testing.assert_close(parameter.cpu(), expected[name], rtol=1e-2, atol=1e-3)
+
+
+def test_fp16_with_a_scaler_trains_and_freezes() -> None:
+    model = adapted().cuda()
+    optimizer = adamw(model)
+    scaler = torch.amp.GradScaler("cuda", init_scale=2.0**10)
+    freezer = Freezer.for_model(model, STEPS)
+    train(
+        model,
+        freezer,
+        optimizer,
+        batches=on_gpu,
+        autocast=partial(torch.autocast, "cuda", torch.float16),
+        backward=lambda loss: scaler.scale(loss).backward(),
+        unscale=lambda: scaler.unscale_(optimizer),
+        update=lambda: (scaler.step(optimizer), scaler.update()),
+    )
+    assert len(freezer.frozen_at) == 8
+    assert freezer.skipped_gradients == 0
+
+
+def test_bf16_autocast_compiled_trains_and_freezes() -> None:
+    model = adapted().cuda()
+    model.config.problem_type = "single_label_classification"
+    torch._dynamo.reset()
+    with torch._dynamo.config.patch(recompile_limit=2, fail_on_recompile_limit_hit=True):
+        compiled = torch.compile(model)
+        freezer = Freezer.for_model(compiled, STEPS)
+        autocast = partial(torch.autocast, "cuda", torch.bfloat16)
+        train(compiled, freezer, adamw(model), batches=on_gpu, autocast=autocast)
+    torch._dynamo.reset()
+    assert len(freezer.frozen_at) == 8
+
+
+def test_freezing_frees_memory() -> None:
+    """The optimizer's two moments and the gradient of what is frozen."""
+    model = adapted().cuda()
+    freezer, optimizer = Freezer.for_model(model, STEPS), adamw(model)
+    train(model, freezer, optimizer, range(2), batches=on_gpu)
+    held = sum(t.numel() for s in optimizer.state.values() for t in s.values())
+    train(model, freezer, optimizer, range(2, STEPS), batches=on_gpu)
+    left = sum(t.numel() for s in optimizer.state.values() for t in s.values())
+    assert held - left == 2 * sum(m.parameter.numel() for m in freezer.matrices) + 8
+    merged = aflora.merge(model)
+    assert next(merged.parameters()).is_cuda
