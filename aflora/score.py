@@ -60,6 +60,8 @@ class SmoothedScore:
 
     def take_in(self, importance: Tensor | None, step: int) -> None:
         """Take in the importance of step ``step`` (t, counted from 0), None where it is unknown."""
+        if importance is not None and importance.device != self.sensitivity.device:
+            self._move(importance.device)
         if self.window is None:
             if importance is not None:
                 self._smooth(importance)
@@ -75,6 +77,13 @@ class SmoothedScore:
         self.sensitivity.mul_(self.beta1).add_(importance * (1.0 - self.beta1))
         deviation = (importance - self.sensitivity).abs_()
         self.uncertainty.mul_(self.beta2).add_(deviation * (1.0 - self.beta2))
+
+    def _move(self, device: torch.device) -> None:
+        """Follow a model that was moved after its freezer had been made."""
+        self.sensitivity = self.sensitivity.to(device)
+        self.uncertainty = self.uncertainty.to(device)
+        if self.window is not None:
+            self.window = self.window.to(device)
 
     def elements(self) -> Tensor:
         """Ī ∘ Ū, the matrix's shape; their mean s_t is low where little is learnt any more."""

@@ -21,7 +21,8 @@ class FreezeEvent:
 
     Attributes:
         layer: index of the transformer block, counted from 0.
-        role: what the adapted module does there, for example ``ffn_in``.
+        role: what the adapted module does there, for example ``ffn_in``, or
+            ``decoder cross query`` in a model of two stacks.
         matrix: ``A`` (r × in) or ``B`` (out × r).
         step: optimizer step (0-based) at which it was frozen; None while it still trains.
     """

@@ -113,8 +113,14 @@ class AFLoRAMethod(Method):
     def freezing(self) -> tuple[FreezeEvent, ...]:
         if self._callback is None:
             return ()
+        timeline = self._callback.freezer.timeline
+        stacks = [{"encoder", "decoder"}.intersection(entry.name.split(".")) for entry in timeline]
+        both = {"encoder"} in stacks and {"decoder"} in stacks
         return tuple(
-            FreezeEvent(e.layer, e.role, e.matrix, e.step) for e in self._callback.freezer.timeline
+            FreezeEvent(
+                entry.layer, _role_in_stack(entry) if both else entry.role, entry.matrix, entry.step
+            )
+            for entry in timeline
         )
 
     def expected_trainable(self, model: nn.Module, step: int) -> float:
@@ -123,6 +129,14 @@ class AFLoRAMethod(Method):
 
     def skipped_gradients(self) -> int:
         return 0 if self._callback is None else self._callback.freezer.skipped_gradients
+
+
+def _role_in_stack(entry: aflora.TimelineEntry) -> str:
+    """``decoder cross query``: blocks of encoder and decoder are both counted from 0."""
+    path = set(entry.name.split("."))
+    stack = "decoder" if "decoder" in path else "encoder"
+    cross = " cross" if path & {"encoder_attn", "EncDecAttention"} else ""
+    return f"{stack}{cross} {entry.role}"
 
 
 class LoRAMethod(Method):

@@ -26,6 +26,13 @@ def test_it_freezes_the_same_matrices_as_on_the_cpu(rule: str) -> None:
         torch.testing.assert_close(parameter.cpu(), expected[name], rtol=1e-2, atol=1e-3)
 
 
+def test_a_model_may_be_moved_after_its_freezer_was_made() -> None:
+    model = adapted("official")
+    freezer = Freezer.for_model(model, STEPS)
+    train(model.cuda(), freezer, adamw(model), batches=on_gpu)
+    assert len(freezer.frozen_at) == 8
+
+
 def test_fp16_with_a_scaler_trains_and_freezes() -> None:
     model = adapted().cuda()
     optimizer = adamw(model)

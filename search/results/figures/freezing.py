@@ -9,7 +9,7 @@ from search.record import FreezeEvent, StudyRecord, TrialRecord
 from search.results.figures.hover import escaped
 from search.results.figures.style import COST_SCALE, GREY, VERMILION, new_figure
 
-_ROLES = ("query", "key", "value", "attention_output", "ffn_in", "ffn_gate", "ffn_out")
+_ROLES = ("qkv", "query", "key", "value", "attention_output", "ffn_in", "ffn_gate", "ffn_out")
 _ROW, _AROUND, _LEAST = 26, 120, 210
 
 
@@ -77,9 +77,11 @@ def freezing_figure(trial: TrialRecord) -> go.Figure:
     return figure
 
 
-def _order(row: tuple[str, str]) -> tuple[int, str, str]:
+def _order(row: tuple[str, str]) -> tuple[bool, int, str, str]:
     role, matrix = row
-    return (_ROLES.index(role) if role in _ROLES else len(_ROLES), role, matrix)
+    stack, _, plain = role.rpartition(" ")  # "decoder cross query"
+    known = _ROLES.index(plain) if plain in _ROLES else len(_ROLES)
+    return (stack.startswith("decoder"), known, role, matrix)
 
 
 def _level(event: FreezeEvent | None) -> int | None:

@@ -227,6 +227,25 @@ def test_hypervolume_steps_over_time_and_over_trials(trial: Maker, study: Maker)
     assert time.line.shape == "hv"
 
 
+def test_roles_stand_in_the_order_of_a_block_stack_by_stack(trial: Maker) -> None:
+    roles = [
+        "decoder ffn_in",
+        "encoder ffn_in",
+        "decoder cross key",
+        "decoder query",
+        "encoder qkv",
+    ]
+    events = tuple(FreezeEvent(0, role, "A", 3) for role in roles)
+    figure = freezing_figure(trial(0, freezing=events))
+    assert [name.removesuffix(" A") for name in figure.data[0].y] == [
+        "encoder qkv",
+        "encoder ffn_in",
+        "decoder query",
+        "decoder cross key",
+        "decoder ffn_in",
+    ]
+
+
 def test_freezing_has_a_cell_for_every_matrix(trial: Maker) -> None:
     events = (
         FreezeEvent(0, "ffn_out", "B", 100),
