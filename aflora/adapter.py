@@ -70,8 +70,11 @@ def adapt(model: nn.Module, config: AFLoRAConfig) -> nn.Module:
     Works in place and returns the model. Initial values are drawn from torch's global generator.
 
     Raises:
+        TypeError: ``config`` is not an AFLoRAConfig.
         ValueError: the config does not fit, see :func:`place`. The model is then unchanged.
     """
+    if not isinstance(config, AFLoRAConfig):
+        raise TypeError(f"config must be an AFLoRAConfig, got {config!r}")
     placement = place(model, config)
     model.requires_grad_(False)
     for path in placement.head:
@@ -98,7 +101,8 @@ def _checked_rank(
     """The rank for a target that can be adapted with it."""
     base = model.get_submodule(target.name)
     if not is_linear(base):
-        raise ValueError(f"{target.name} is a {type(base).__name__}, not a linear layer")
+        kind = f"{type(base).__module__}.{type(base).__name__}"
+        raise ValueError(f"{target.name} is a {kind}, which is no plain linear layer")
     if inside := [path for path in head if f"{target.name}.".startswith(f"{path}.")]:
         raise ValueError(f"{target.name} lies in the head ({inside[0]}), which trains in full")
     ranks = {config.rank_of(role) for role in target.roles}

@@ -33,7 +33,7 @@ class AFLoRACallback(TrainerCallback):
     """
 
     def __init__(self, clip: float | None = None, resume_from: str | Path | None = None) -> None:
-        if clip is not None and not (math.isfinite(clip) and clip > 0):
+        if clip is not None and not (isinstance(clip, int | float) and 0 < clip < math.inf):
             raise ValueError(f"clip must be larger than 0, or None, got {clip!r}")
         self.clip = clip
         self.resume_from = resume_from

@@ -203,6 +203,8 @@ class AFLoRAConfig:
         if len(set(self.modules)) != len(self.modules):
             raise ValueError(f"modules names a role twice: {', '.join(self.modules)}")
         one_of("trainable_projections", self.trainable_projections, get_args(TrainableProjections))
+        if not isinstance(self.freeze, FreezeConfig):
+            raise ValueError(f"freeze must be a FreezeConfig, got {self.freeze!r}")
         for name in ("ranks", "patterns"):
             if not isinstance(getattr(self, name), Mapping):
                 raise ValueError(f"{name} must map roles, got {getattr(self, name)!r}")

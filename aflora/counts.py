@@ -64,11 +64,15 @@ def average_parameters(model: nn.Module, timeline: Iterable[TimelineEntry], step
         steps: optimizer steps done, at least 1.
 
     Raises:
-        ValueError: the model is not adapted, or ``steps`` is smaller than 1.
+        ValueError: the model is not adapted, the timeline is not its own, or ``steps`` is smaller
+            than 1.
     """
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps!r}")
     sizes = {matrix.name: matrix.parameter.numel() for matrix in projections(model)}
+    timeline = list(timeline)
+    if wrong := {entry.name for entry in timeline} ^ sizes.keys():
+        raise ValueError(f"the timeline is not one of this model: {min(wrong)!r}")
     matrix_steps = sum(
         sizes[entry.name] * (steps if entry.step is None else min(entry.step + 1, steps))
         for entry in timeline

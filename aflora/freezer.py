@@ -121,8 +121,11 @@ class Freezer:
             Names of the matrices frozen now.
 
         Raises:
-            ValueError: no matrix has a gradient, or the optimizer is DeepSpeed's.
+            ValueError: the step is negative, no matrix has a gradient, or the optimizer is
+                DeepSpeed's.
         """
+        if step < 0:
+            raise ValueError(f"step counts optimizer steps from 0, got {step!r}")
         refuse_sharding(optimizer)
         live = self.live
         if not live:

@@ -56,8 +56,10 @@ class Schedule:
             ValueError: start or end lies past the training or they are out of order, the interval
                 is longer than the schedule, or an epoch's steps are not given but needed.
         """
-        if total_steps < 1:
-            raise ValueError(f"total_steps must be at least 1, got {total_steps}")
+        if not isinstance(total_steps, int) or total_steps < 1:
+            raise ValueError(
+                f"total_steps must be a whole number of at least 1, got {total_steps!r}"
+            )
         start = _step("start", config.start, total_steps, steps_per_epoch)
         end = _step("end", config.end, total_steps, steps_per_epoch)
         if start >= end:

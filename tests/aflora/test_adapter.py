@@ -1,7 +1,9 @@
 import copy
+import warnings
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from torch import nn
 
 import aflora
@@ -73,3 +75,16 @@ def test_a_refused_model_is_unchanged(bert: nn.Module) -> None:
 def test_a_role_the_architecture_lacks_is_refused(bert: nn.Module) -> None:
     with pytest.raises(ValueError, match=r"a role of bert must be one of .*, got 'ffn_gate'"):
         aflora.adapt(bert, AFLoRAConfig(modules=("ffn_gate",)))
+
+
+def test_what_is_no_config_is_refused(bert: nn.Module) -> None:
+    with pytest.raises(TypeError, match=r"config must be an AFLoRAConfig, got \{'rank': 2\}"):
+        aflora.adapt(bert, {"rank": 2})  # type: ignore[arg-type]
+
+
+def test_a_layer_that_another_adapter_has_taken_is_refused(bert: nn.Module) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        get_peft_model(bert, LoraConfig(target_modules=["query"]))
+    with pytest.raises(ValueError, match=r"self\.query is a peft\..*Linear, which is no plain"):
+        aflora.adapt(bert, AFLoRAConfig(rank=2))

@@ -382,8 +382,14 @@ def test_an_unknown_architecture_can_be_adapted_by_names_and_patterns() -> None:
             "no module of Martian plays the role 'query'; its pattern is 'lok'",
         ),
         ({"patterns": {"query": "ook"}}, "no module of Martian plays the role 'query'"),
-        ({"patterns": {"query": "rest"}}, r"body\.0\.rest is a LayerNorm, not a linear layer"),
-        ({"patterns": {"query": "body"}}, "body is a ModuleList, not a linear layer"),
+        (
+            {"patterns": {"query": "rest"}},
+            r"body\.0\.rest is a torch\..*\.LayerNorm, which is no plain linear layer",
+        ),
+        (
+            {"patterns": {"query": "body"}},
+            r"body is a .*ModuleList, which is no plain linear layer",
+        ),
         (
             {"patterns": {"query": "mouth"}, "head": ("mouth",)},
             r"mouth lies in the head \(mouth\)",

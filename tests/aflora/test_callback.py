@@ -209,7 +209,7 @@ def test_a_checkpoint_without_the_freezer_cannot_be_resumed(tmp_path: Path) -> N
         )
 
 
-@pytest.mark.parametrize("clip", [0.0, -1.0])
+@pytest.mark.parametrize("clip", [0.0, -1.0, float("inf"), "1"])
 def test_a_bound_that_is_none_is_refused(clip: float) -> None:
     with pytest.raises(ValueError, match="clip must be larger than 0, or None"):
         AFLoRACallback(clip=clip)

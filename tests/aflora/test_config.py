@@ -19,6 +19,7 @@ from search.spec import settings
         ({"ranks": {"query": 0}}, r"ranks\['query'\] must be a whole number .*, got 0"),
         ({"ranks": {"qery": 2}}, "a role in ranks .* got 'qery'; did you mean 'query'?"),
         ({"ranks": {"ffn_gate": 2}}, "a role in ranks must be one of query, .*, got 'ffn_gate'"),
+        ({"freeze": {"rule": "paper"}}, "freeze must be a FreezeConfig, got"),
         ({"ranks": 3}, "ranks must map roles, got 3"),
         ({"patterns": {"query": "("}}, r"patterns\['query'\] is no regular expression: '\('"),
         ({"layers": ()}, "layers must be a list of indices"),

@@ -89,6 +89,11 @@ def test_an_average_over_no_steps_is_refused() -> None:
         average_parameters(model, Freezer.for_model(model, STEPS).timeline, 0)
 
 
+def test_the_timeline_of_another_model_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"not one of this model: 'bert\.encoder\.layer\.0"):
+        average_parameters(adapted(), [], 10)
+
+
 def test_what_is_expected_follows_from_what_trains_now() -> None:
     model = adapted()
     counts = aflora.count_parameters(model)

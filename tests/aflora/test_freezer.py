@@ -157,6 +157,13 @@ def test_a_step_without_any_gradient_is_refused() -> None:
         freezer.step(3)
 
 
+def test_a_step_before_the_first_is_refused() -> None:
+    freezer = Freezer(matrices(), FreezeConfig(interval=2), TOTAL)
+    gradients(freezer, 0)
+    with pytest.raises(ValueError, match="counts optimizer steps from 0, got -1"):
+        freezer.step(-1)
+
+
 def test_a_matrix_that_the_loss_does_not_reach_freezes_first() -> None:
     freezer = Freezer(matrices(3), FreezeConfig(start=0.0, end=0.9, interval=1), TOTAL)
     for step in range(TOTAL):

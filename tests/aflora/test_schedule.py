@@ -67,8 +67,9 @@ def test_a_schedule_that_does_not_fit_the_training_is_refused(change: dict, mess
 def test_the_bounds_themselves_are_allowed() -> None:
     assert Schedule.of(FreezeConfig(end=Epochs(10)), 100, steps_per_epoch=10).end_step == 100
     assert Schedule.of(FreezeConfig(start=0.0, end=1.0, interval=1), 1) == Schedule(1, 0, 1)
-    with pytest.raises(ValueError, match="total_steps must be at least 1, got 0"):
-        Schedule.of(FreezeConfig(), 0)
+    for wrong in (0, 10.5):
+        with pytest.raises(ValueError, match=f"total_steps must be a whole number .* got {wrong}"):
+            Schedule.of(FreezeConfig(), wrong)  # type: ignore[arg-type]
 
 
 def test_an_interval_may_be_as_long_as_the_schedule() -> None:
