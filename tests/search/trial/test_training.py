@@ -168,20 +168,11 @@ def test_epochs_become_optimizer_steps() -> None:
 
 
 def test_counts_equal_the_published_ones_for_lora() -> None:
-    from transformers import DebertaV2Config
-
+    from benchmarks.average_parameters import deberta_v3_base
     from search.trial.backbone import empty_classifier
 
-    config = DebertaV2Config(
-        vocab_size=100,
-        hidden_size=768,
-        num_hidden_layers=12,
-        num_attention_heads=12,
-        intermediate_size=3072,
-        relative_attention=True,
-        pos_att_type=["p2c", "c2p"],
-    )
     settings = TrialSettings(
         method={"lora": {"rank": 8}}, learning_rate=1e-3, head_learning_rate=1e-3
     )
-    assert counts_at_start(settings, empty_classifier(config, TASK)) == (1_327_104, 1_327_104)
+    empty = empty_classifier(deberta_v3_base(), TASK)
+    assert counts_at_start(settings, empty) == (1_327_104, 1_327_104)
