@@ -79,9 +79,7 @@ class Schedule:
         """1 - r(t): the part that still trains, from 1 down to 0."""
         if step >= self.end_step:
             return 0.0
-        if step <= self.start_step:
-            return 1.0
-        progress = (step - self.start_step) / (self.end_step - self.start_step)
+        progress = max(0, step - self.start_step) / (self.end_step - self.start_step)
         if self.exponent_of == "frozen":
             return float(1.0 - progress**self.exponent)
         return float((1.0 - progress) ** self.exponent)

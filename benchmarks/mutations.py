@@ -84,9 +84,11 @@ def _mutate(tree: ast.Module, node: ast.AST, change: int) -> bool:
         case ast.UnaryOp(op=ast.Not()) if change == 0:
             node.op = ast.UAdd()
             node.operand = ast.Call(ast.Name("bool", ast.Load()), [node.operand], [])
-        case ast.Constant(value=bool(value)) if change == 0:
+        case ast.Constant(value=bool(value)):
+            if change:
+                return False
             node.value = not value
-        case ast.Constant(value=int(value) | float(value)) if not isinstance(value, bool):
+        case ast.Constant(value=int(value) | float(value)) if change == 0 or value:
             node.value = value + 1 if change == 0 else value * 2
         case ast.If() | ast.IfExp() if change == 0:
             node.test = ast.UnaryOp(ast.Not(), node.test)

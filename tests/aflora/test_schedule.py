@@ -48,6 +48,7 @@ def test_the_authors_variant_for_gsm8k_freezes_slowly_at_first() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"start": 0.5, "end": Epochs(5)}, r"start \(0.5, step 50\) must come before freeze.end"),
         (
             {"start": 0.1, "end": 0.2, "interval": 11},
             "interval is 11 steps, longer than the schedule: it has 10, from step 10",

@@ -60,6 +60,18 @@ def test_a_step_without_importance_changes_nothing_but_the_window_s_turn() -> No
     assert windowed.elements().min() > 0
 
 
+@pytest.mark.parametrize("window", [0, 3])
+def test_a_score_follows_its_matrix_to_another_device(window: int) -> None:
+    score = SmoothedScore(torch.zeros(2), 0.5, 0.5, window)
+    score.take_in(torch.ones(2, device="meta"), 1)
+    assert {tensor.device.type for tensor in score.state().values()} == {"meta"}
+
+
+def test_a_weight_of_zero_has_a_finite_ratio() -> None:
+    zero = torch.zeros(1, dtype=torch.float64)
+    assert importance("gradient_over_weight", zero, torch.ones(1)).item() == 1e8
+
+
 @given(
     st.lists(st.floats(-10, 10), min_size=1, max_size=8),
     st.lists(st.floats(-10, 10), min_size=8, max_size=8),
