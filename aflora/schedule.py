@@ -35,9 +35,9 @@ class Schedule:
     def __post_init__(self) -> None:
         if self.total_steps < 1:
             raise ValueError(f"total_steps must be at least 1, got {self.total_steps}")
-        if not 0 <= self.start_step <= self.end_step <= self.total_steps:
+        if not 0 <= self.start_step < self.end_step <= self.total_steps:
             raise ValueError(
-                f"0 <= start_step <= end_step <= total_steps must hold, got {self.start_step}, "
+                f"0 <= start_step < end_step <= total_steps must hold, got {self.start_step}, "
                 f"{self.end_step} and {self.total_steps}"
             )
 
