@@ -141,6 +141,17 @@ def test_a_weight_of_zero_scores_nothing_under_official_alone() -> None:
     assert torch.equal(seen["paper"], seen["official"])
 
 
+@pytest.mark.parametrize(("rule", "expected"), [("paper", 12), ("official", 13)])
+def test_what_is_left_freezes_at_the_end_though_it_is_no_look(rule: str, expected: int) -> None:
+    """The authors' code looks at every step once t > T - t_f, the paper's rule from T - t_f on."""
+    config = FreezeConfig(  # so slow a start that nothing freezes before the end
+        rule, start=0.0, end=0.5, interval=5, exponent=50, exponent_of="frozen"
+    )
+    freezer = Freezer(matrices(), config, TOTAL)
+    run(freezer, range(TOTAL))
+    assert set(freezer.frozen_at.values()) == {expected}
+
+
 def test_epochs_are_turned_into_steps() -> None:
     config = FreezeConfig(start=Epochs(1), end=Epochs(6), interval=2)
     schedule = Freezer(matrices(), config, 80, steps_per_epoch=4).schedule
