@@ -93,7 +93,10 @@ def load(model: nn.Module, folder: str | Path) -> nn.Module:
         shapes = {name: tuple(p.shape) for name, p in parameters.items()}
         bases = {name: layer.base for name, layer in adapted_layers(model)}
     else:
-        shapes, bases = _planned(model_inside, config)
+        try:
+            shapes, bases = _planned(model_inside, config)
+        except ValueError as error:
+            raise ValueError(f"{folder} does not fit this model: {error}") from error
     _check_fit(weights_path, state, shapes)
     for name, base in bases.items():
         norm, expected = _norm(base), norms.get(name)

@@ -106,6 +106,13 @@ def test_the_config_file_is_plain_json(tmp_path: Path) -> None:
     assert about["format"] == 2
 
 
+def test_an_adapter_of_another_architecture_is_named_in_the_error(tmp_path: Path) -> None:
+    model = aflora.adapt(tiny_model("llama"), AFLoRAConfig(rank=2, modules=("ffn_gate",)))
+    aflora.save(model, tmp_path)
+    with pytest.raises(ValueError, match=f"{tmp_path} does not fit this model: a role of bert"):
+        aflora.load(tiny_model("bert"), tmp_path)
+
+
 def test_an_adapter_of_another_backbone_of_the_same_shapes_is_refused(tmp_path: Path) -> None:
     aflora.save(trained(), tmp_path)
     other = tiny_model("bert")
