@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
+from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
@@ -18,7 +18,7 @@ def unwrapped(model: nn.Module) -> nn.Module:
     """
     refuse_sharding(model)
     while True:
-        if isinstance(model, DistributedDataParallel):
+        if isinstance(model, DataParallel | DistributedDataParallel):
             model = model.module
         elif isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
             model = inner
