@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from search.engine.run_directory import RunDirectory
-from search.engine.study import SearchStudy
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("run", metavar="RUN", type=Path, help="a run directory")
     parser.add_argument("table", metavar="TABLE", type=Path, help="file to write")
     options = parser.parse_args(arguments)
-    study = SearchStudy.open(RunDirectory(options.run).study)
+    study = RunDirectory(options.run).open_study()
     header = study.header
     lines: list[dict[str, Any]] = [
         {

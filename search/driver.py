@@ -18,11 +18,12 @@ from rich.console import Console
 from search.console.live import LiveView
 from search.console.plain import PlainView
 from search.console.summary import print_summary
-from search.engine.core import Engine
-from search.engine.pruner import ParetoPruner
+from search.engine.core import Engine, Policy
+from search.engine.proposals import params_of
+from search.engine.pruners import make_judge
 from search.engine.ray_tune import execute
 from search.engine.run_directory import RunDirectory
-from search.engine.study import SearchStudy, StudyHeader
+from search.engine.study import SearchStudy, StudyHeader, Waiting
 from search.environment import INTERRUPTED
 from search.provenance import provenance
 from search.record import StudyRecord, TrialRecord
@@ -31,11 +32,14 @@ from search.results.files import write_front, write_trials
 from search.results.html import write_report
 from search.results.writing import shown, write_atomically
 from search.spec import LoadedSpace, Mistake
+from search.spec.limits import parse_limits
+from search.spec.relations import Length, unsettle
+from search.spec.settings import TrialSettings
 from search.spec.tasks import METRIC_TITLES
 from search.tracking.follower import Follower
 from search.tracking.mlflow_store import MLflowStore
 from search.trial.data import TaskData
-from search.trial.training import TrialJob
+from search.trial.training import TrialJob, length_of
 from search.trial.worker import train
 
 
@@ -80,18 +84,31 @@ class Driver:
             SpecError: the run in the directory was started with other data.
         """
         space = self._loaded.space
-        study = self._open_study()
-        pruner = (
-            ParetoPruner(
-                tuple(space.objectives), space.pruner.keep, space.pruner.wait, space.pruner.start
-            )
-            if space.pruner.name == "pareto"
-            else None
-        )
+        length = length_of(space.train, len(self._data.train))
+        study = self._open_study(length)
         engine = Engine(
-            study, self._loaded.tree, space.sampler, pruner, space.budget, space.seed, time.time()
+            study,
+            Policy(
+                tree=self._loaded.tree,
+                sampler=space.sampler,
+                seed=space.seed,
+                budget=space.budget,
+                failures=space.failures,
+                limits=parse_limits(space.limits),
+                length=length,
+                promote=space.pruner.promote,
+            ),
+            make_judge(space.pruner, tuple(space.objectives)),
+            time.time(),
         )
-        job = TrialJob(space.model, self._loaded.task, space.train, space.pruner.rungs, space.seed)
+        job = TrialJob(
+            space.model,
+            self._loaded.task,
+            space.train,
+            space.pruner.rungs,
+            space.seed,
+            space.pruner.after_freezing,
+        )
         follower = self._follower(engine, study)
         view = self._view(engine)
 
@@ -110,44 +127,50 @@ class Driver:
                 space.resources.cpu,
                 space.resources.gpu,
                 self._slots,
+                space.failures.hang_minutes,
             )
         record, files = self._write_results(engine.record())
         problem = follower.close(files, ended=engine.ending is None)
         if problem is not None:
             print(f"MLflow misses a part of this run: {problem}", file=sys.stderr)
+        study.close()
         self._say_goodbye(record, engine.ending)
         return self._status(record, engine.ending)
 
-    def _open_study(self) -> SearchStudy:
+    def _open_study(self, length: Length) -> SearchStudy:
         space, directory = self._loaded.space, self._directory
         if self._resume:
-            study = SearchStudy.open(directory.study)
+            study = directory.open_study()
             was, now = study.header.provenance["data"], self._data.fingerprint
             if was != now:
                 what = f"is other data than the run was started with (fingerprint {now}, was {was})"
                 raise self._loaded.error(Mistake("data", what))
             return study
+        header = StudyHeader(
+            space.name,
+            self._loaded.task.name,
+            space.model,
+            METRIC_TITLES[self._loaded.task.metric],
+            space.objectives,
+            provenance(space.seed, self._data.fingerprint, uuid.uuid4().hex),
+            self._loaded.resolved(),
+        )
+        try:
+            study = directory.create_study(header, space.study.storage)
+        except ValueError as error:
+            raise self._loaded.error(Mistake("study.storage", str(error))) from None
         directory.trials.mkdir()
         write_atomically(
             directory.space,
             yaml.safe_dump(self._loaded.resolved(), sort_keys=False, allow_unicode=True),
         )
-        study = SearchStudy.create(
-            directory.study,
-            StudyHeader(
-                space.name,
-                self._loaded.task.name,
-                space.model,
-                METRIC_TITLES[self._loaded.task.metric],
-                space.objectives,
-                provenance(space.seed, self._data.fingerprint, uuid.uuid4().hex),
-                self._loaded.resolved(),
-            ),
-        )
         if space.reference is not None:
             study.reference = space.reference
         for entry in self._loaded.enqueued:
-            study.enqueue(entry.params, entry.mark)
+            drawn = unsettle(entry.settings, self._loaded.tree, length)
+            params, distributions = params_of(self._loaded.tree, drawn)
+            label = TrialSettings.model_validate(entry.settings).label
+            study.enqueue(Waiting(entry.settings, params, distributions, label, entry.mark))
         return study
 
     def _follower(self, engine: Engine, study: SearchStudy) -> Follower:

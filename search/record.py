@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-State = Literal["waiting", "running", "complete", "pruned", "failed"]
+State = Literal["waiting", "running", "paused", "complete", "pruned", "failed"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FreezeEvent:
     """One projection matrix and when it stopped training.
 
@@ -45,6 +45,8 @@ class Rung:
         projected: the same measures carried forward to the full length, by name.
         at: when it was reported, in seconds since the epoch.
         checkpoint: folder of the checkpoint relative to the run directory.
+        judged: whether a pruner may look at it: false while the trial's freezing schedule has not
+            begun to act, where the search asked for that.
     """
 
     index: int
@@ -54,6 +56,7 @@ class Rung:
     projected: Mapping[str, float]
     at: float
     checkpoint: str | None = None
+    judged: bool = True
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,8 @@ class TrialRecord:
 
     Attributes:
         number: 0-based, in the order in which configurations were proposed.
-        state: ``complete`` only when trained to the end.
+        state: ``complete`` only when trained to the end; ``waiting`` while it has not begun;
+            ``paused`` when it has, does not train now and can go on.
         settings: the whole configuration, nested as in the space file.
         label: a short name made of the settings, ``aflora r4 ffn paper``.
         mark: name of a configuration the user enqueued, ``AFLoRA, paper``; else None.
@@ -98,7 +102,9 @@ class TrialRecord:
         rungs: in order.
         freezing: one event for each matrix that trained at the start.
         total_steps: optimizer steps of the full length; None before the first rung.
-        reason: why it was pruned or failed.
+        reason: why it was pruned, failed or paused.
+        failures: why earlier attempts at it ended, in order.
+        feasible: whether it keeps to the limits of the search; true while that is not known.
         started, finished: seconds since the epoch.
         adapter: folder relative to the run directory, for front members.
     """
@@ -114,6 +120,8 @@ class TrialRecord:
     freezing: tuple[FreezeEvent, ...] = ()
     total_steps: int | None = None
     reason: str | None = None
+    failures: tuple[str, ...] = ()
+    feasible: bool = True
     started: float | None = None
     finished: float | None = None
     adapter: str | None = None

@@ -13,7 +13,6 @@ from search import environment
 environment.prepare()
 
 from search.engine.run_directory import RunDirectory  # noqa: E402 - see search.run
-from search.engine.study import SearchStudy  # noqa: E402
 from search.results.files import write_front, write_trials  # noqa: E402
 from search.results.html import write_report  # noqa: E402
 
@@ -24,10 +23,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("run", metavar="RUN", help="a run directory, also while it runs")
     options = parser.parse_args(arguments)
     directory = RunDirectory(Path(options.run).absolute())
-    if not directory.study.exists():
+    if not directory.holds_run:
         print(f"{options.run}: holds no run (no study.db)", file=sys.stderr)
         return 2
-    study = SearchStudy.open(directory.study)
+    try:
+        study = directory.open_study()
+    except ValueError as error:
+        print(f"{options.run}: {error}", file=sys.stderr)
+        return 2
     trials = [
         dataclasses.replace(trial, adapter=f"adapters/{trial.number}")
         if (directory.adapters / str(trial.number)).is_dir()

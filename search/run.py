@@ -87,11 +87,13 @@ def _run(options: argparse.Namespace) -> int:
     with ExitStack() as held:
         if options.resume and not options.dry_run:
             held.enter_context(RunLock(directory))
+        _check_engine(loaded)
         smallest, largest = smallest_and_largest(loaded)
         if options.dry_run:
             _print_dry_run(loaded, smallest, largest)
             return 0
         data = _prepare_data(loaded)
+        _check_schedules(loaded, len(data.train))
         _check_machine(loaded, options)
 
         # Ray and MLflow take seconds to import; mistakes are told before.
@@ -101,6 +103,8 @@ def _run(options: argparse.Namespace) -> int:
         console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
         place = held.enter_context(connected(options.address, options.local))
         slots = _check_cluster(loaded)
+        for note in loaded.notes:
+            print(note)
         print(f"Running trials {place.why}; {slots} at a time.", flush=True)
         if not options.resume:
             held.enter_context(RunLock(directory))
@@ -130,7 +134,7 @@ def _check_same_space(loaded: LoadedSpace, saved: Path) -> None:
     """A run is resumed with the space it was started with; only its budget may differ."""
     before = yaml.safe_load(saved.read_text(encoding="utf-8"))
     now = loaded.resolved()
-    where_only = {"budget", "resources", "tracking"}
+    where_only = {"budget", "failures", "resources", "tracking"}
     changed = [
         Mistake(key, f"was {before.get(key)!r} when the run was started, is now {now.get(key)!r}")
         for key in sorted({*before, *now} - where_only)
@@ -164,6 +168,37 @@ def _prepare_data(loaded: LoadedSpace) -> Any:
         return prepare(loaded.space, loaded.task)
     except (NotFound, DataError) as error:
         raise loaded.error(Mistake("data", str(error))) from None
+
+
+def _check_engine(loaded: LoadedSpace) -> None:
+    """Sampler and pruner must exist and take what the file gives them."""
+    from search.engine.pruners import make_judge
+    from search.engine.samplers import check_sampler
+
+    mistakes = []
+    try:
+        check_sampler(loaded.space.sampler, loaded.tree)
+    except ValueError as error:
+        mistakes.append(Mistake("sampler", str(error)))
+    try:
+        make_judge(loaded.space.pruner, tuple(loaded.space.objectives))
+    except ValueError as error:
+        mistakes.append(Mistake("pruner", str(error)))
+    if mistakes:
+        raise loaded.error(*mistakes)
+
+
+def _check_schedules(loaded: LoadedSpace, rows: int) -> None:
+    """Every configuration must have room for its freezing schedule in a trial of this length."""
+    from search.spec.relations import schedule_mistakes, settings_mistakes
+    from search.trial.training import length_of
+
+    length = length_of(loaded.space.train, rows)
+    mistakes = schedule_mistakes(loaded.tree, length)
+    for entry in loaded.enqueued:
+        mistakes += settings_mistakes(entry.settings, length, entry.where)
+    if mistakes:
+        raise loaded.error(*mistakes)
 
 
 def _check_machine(loaded: LoadedSpace, options: argparse.Namespace) -> None:

@@ -53,12 +53,17 @@ class PlainView:
         before = self._seen.get(trial.number)
         self._seen[trial.number] = trial
         if before is None:
-            self.say(f"{described(trial)}: started")
+            self.say(f"{described(trial)}: {'started' if not trial.rungs else 'goes on'}")
             return
         if trial.state == "complete":
             self.say(f"{described(trial)}: complete, {measured(trial.measures, self._objectives)}")
-        elif trial.state in {"pruned", "failed"}:
-            self.say(f"{described(trial)}: {trial.state}, {trial.reason}")
+        elif trial.state in {"pruned", "failed", "paused"}:
+            if trial.state != before.state:
+                self.say(f"{described(trial)}: {trial.state}, {trial.reason}")
+        elif len(trial.failures) > len(before.failures):
+            self.say(f"{described(trial)}: an attempt failed, {trial.failures[-1]}")
+        elif before.state == "paused":
+            self.say(f"{described(trial)}: goes on")
         elif len(trial.rungs) > len(before.rungs):
             rung = trial.rungs[-1]
             values = measured(rung.measures, self._objectives)

@@ -37,7 +37,7 @@ def print_summary(
         for state in ("complete", "pruned", "failed")
         if (found := study.in_state(state))
     ]
-    unfinished = len(study.in_state("running", "waiting"))
+    unfinished = len(study.in_state("running", "paused", "waiting"))
     if unfinished:
         counts.append(f"{unfinished} unfinished")
     if ending is not None:

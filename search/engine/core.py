@@ -1,4 +1,4 @@
-"""The search itself: ask → report → tell. No Ray, no thread and no clock of its own."""
+"""The search itself: ask → report → fail. No Ray, no thread and no clock of its own."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ import dataclasses
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from optuna.trial import TrialState
 
-from search.engine.proposals import propose
-from search.engine.pruner import ParetoPruner
-from search.engine.sampler import make_sampler
+from search.engine.budget import Ending, Limits
+from search.engine.failures import UNCOUNTED, Failure, common_failure, tries_again
+from search.engine.proposer import Proposer
+from search.engine.pruners.judge import Judge
 from search.engine.study import SearchStudy
 from search.pareto.front import reference_point
-from search.record import RungReport, StudyRecord, TrialRecord
+from search.record import Rung, RungReport, StudyRecord, TrialRecord
 from search.spec.distributions import Group
-from search.spec.schema import Budget, Sampler
+from search.spec.limits import Limit
+from search.spec.relations import Length
+from search.spec.schema import Budget, Failures, Sampler
 from search.spec.settings import TrialSettings
 
-Decision = Literal["continue", "stop"]
+Decision = Literal["continue", "stop", "pause"]
 
 
 @dataclass(frozen=True)
@@ -32,11 +35,38 @@ class Proposal:
         number: of the trial.
         settings: the whole configuration.
         checkpoint: folder to go on from, relative to the run directory; None starts anew.
+        attempt: 0 for the first time that the trial is handed out in this driver.
     """
 
     number: int
     settings: Mapping[str, Any]
     checkpoint: str | None = None
+    attempt: int = 0
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What a search wants.
+
+    Attributes:
+        tree: what can be proposed.
+        sampler: who proposes.
+        seed: of the study.
+        budget: when nothing more is proposed.
+        failures: what becomes of trials that fail.
+        limits: what a configuration must keep to.
+        length: of every trial, where the space's schedules depend on it.
+        promote: a trial that would be stopped is paused, and goes on if it is among the best later.
+    """
+
+    tree: Group
+    sampler: Sampler
+    seed: int = 0
+    budget: Budget = field(default_factory=Budget)
+    failures: Failures = field(default_factory=Failures)
+    limits: tuple[Limit, ...] = ()
+    length: Length | None = None
+    promote: bool = False
 
 
 class Engine:
@@ -45,39 +75,61 @@ class Engine:
     Methods may be called from several threads; ``now`` is seconds since the epoch.
 
     Args:
-        study: new, or of an earlier run: trials it left running are taken up again first.
-        tree: what can be proposed.
-        sampler: who proposes.
-        pruner: who stops trials; None stops none.
-        budget: when nothing more is proposed.
-        seed: of the study.
+        study: new, or of an earlier run: trials that did not end are taken up again first.
+        policy: what the search wants.
+        judge: who stops trials; None stops none.
         now: when this engine starts.
     """
 
-    def __init__(
-        self,
-        study: SearchStudy,
-        tree: Group,
-        sampler: Sampler,
-        pruner: ParetoPruner | None,
-        budget: Budget,
-        seed: int,
-        now: float,
-    ) -> None:
+    def __init__(self, study: SearchStudy, policy: Policy, judge: Judge | None, now: float) -> None:
         self._study = study
-        self._tree = tree
-        self._sampler = sampler
-        self._pruner = pruner
-        self._budget = budget
-        self._seed = seed
+        self._policy = policy
+        self._judge = judge
+        self._names = list(study.header.objectives)
         self._since = now
         self._seconds_before = study.seconds
         self._lock = threading.RLock()
         self._trials = {trial.number: trial for trial in study.trials()}
-        self._taken_up = [t.number for t in self._trials.values() if t.state == "running"]
+        self._limits = Limits(policy.budget, self._names)
+        self._proposer = Proposer(
+            policy.tree,
+            policy.length,
+            policy.sampler,
+            self._names,
+            policy.limits,
+            policy.seed,
+            study.frozen_trials(),
+            study.sampler_attributes,
+        )
+        self._attempts: dict[int, int] = {}
         self._active: set[int] = set()
-        self._ending: str | None = None
+        self._to_take_up: list[int] = []
+        self._ending: Ending | None = None
         self.listener: Callable[[TrialRecord], None] = lambda trial: None
+        self._recall()
+
+    def _recall(self) -> None:
+        """What a judge and the budget know of an earlier driver's trials, in the order it came."""
+        rungs = [(rung.at, t.number, rung) for t in self._trials.values() for rung in t.rungs]
+        for _, number, rung in sorted(rungs, key=lambda entry: (entry[0], entry[1])):
+            if self._judge is not None:
+                self._judge.add(number, rung)
+                self._judge.verdict(number, rung)
+        ended = [t for t in self._trials.values() if t.finished is not None]
+        for trial in sorted(ended, key=lambda t: (t.finished or 0.0, t.number)):
+            if self._judge is not None and trial.rungs:
+                self._judge.ended(trial.number, trial.state == "complete")
+            self._limits.ended(trial, self._study.reference)
+        self._to_take_up = [
+            trial.number
+            for trial in self._trials.values()
+            if trial.state == "running" or (trial.state == "paused" and not self._promotes(trial))
+        ]
+
+    def _promotes(self, trial: TrialRecord) -> bool:
+        """Whether a paused trial waits for its promotion, and was not just interrupted."""
+        reason = trial.reason or ""
+        return self._policy.promote and reason.startswith("rung ")
 
     # Reading
 
@@ -95,84 +147,126 @@ class Engine:
     @property
     def ending(self) -> str | None:
         """Why the search is being ended before its trials are, or None."""
-        return self._ending
+        return None if self._ending is None else self._ending.reason
+
+    @property
+    def stopping(self) -> bool:
+        """Whether trials that run are to be stopped now."""
+        return self._ending is not None and self._ending.trials == "stop"
 
     def seconds(self, now: float) -> float:
         """Wall-clock seconds spent on the study, those of earlier drivers included."""
         return self._seconds_before + now - self._since
 
+    def trial_seconds(self) -> float:
+        """Seconds of all trials, added up; of one that trains, up to its last rung."""
+        with self._lock:
+            return sum(t.measures.get("total_seconds", 0.0) for t in self._trials.values())
+
     def exhausted(self, now: float) -> bool:
-        """Whether nothing more will be proposed."""
-        self._check_hours(now)
+        """Whether nothing will be handed out any more, whatever the trials that run come to."""
+        self._check_budget(now)
         with self._lock:
             if self._ending is not None:
-                return True
-            return not self._taken_up and self._begun() >= self._budget.trials
+                return self.stopping or not (self._active or self._to_take_up)
+            if self._active or self._to_take_up or self._begun() < self._policy.budget.trials:
+                return False
+            return self._next_promotion() is None
 
     def _begun(self) -> int:
         return sum(trial.state != "waiting" for trial in self._trials.values())
 
-    def _check_hours(self, now: float) -> None:
-        hours = self._budget.hours
-        if hours is not None and self.seconds(now) >= hours * 3600:
-            self.end(f"the budget of {hours:g} hours is spent")
+    def _check_budget(self, now: float) -> None:
+        if self._ending is None:
+            hours = self.seconds(now) / 3600
+            watched = self._policy.budget.trial_seconds is not None
+            self._ending = self._limits.reached(hours, self.trial_seconds() if watched else 0.0)
 
     # Acting
 
     def end(self, reason: str) -> None:
         """Propose nothing more; trials that run are to be stopped and can be taken up later."""
-        if self._ending is None:
-            self._ending = reason
+        if self._ending is None or self._ending.trials == "finish":
+            self._ending = Ending(reason, "stop")
 
     def ask(self, now: float) -> Proposal | None:
-        """The next configuration, or None once the budget is spent.
+        """The next configuration; None where there is none now.
 
-        Unfinished trials of an earlier driver come first, then what the user enqueued.
+        Trials that were interrupted or failed and are tried again come first, then paused ones
+        that are now among the best, then what the user enqueued.
         """
-        if self.exhausted(now):
-            return None
+        self._check_budget(now)
         with self._lock:
-            if self._taken_up:
-                number = self._taken_up.pop(0)
-                self._active.add(number)
-                trial = self._trials[number]
-                if not trial.settings:
-                    # The driver died between Optuna's ask and ours: draw it again.
-                    return self._retry_unborn(number, now)
-                checkpoint = trial.rungs[-1].checkpoint if trial.rungs else None
-                return Proposal(number, trial.settings, checkpoint)
+            if self.stopping:
+                return None
+            number = self._to_take_up.pop(0) if self._to_take_up else None
+            if number is None and self._ending is None:
+                number = self._next_promotion()
+            if number is not None:
+                return self._go_on(number)
+            if self._ending is not None or self._begun() >= self._policy.budget.trials:
+                return None
+            queued = next((t for t in self._trials.values() if t.state == "waiting"), None)
+            if queued is not None:
+                return self._begin(queued, now)
         return self._propose(now)
 
-    def _propose(self, now: float) -> Proposal:
-        number = self._study.next_number()
-        with self._lock:
-            complete = sum(trial.state == "complete" for trial in self._trials.values())
-        # Proposing takes up to hundreds of milliseconds: reports must not wait for it.
-        optuna_study = self._study.optuna
-        optuna_study.sampler = make_sampler(self._sampler, self._seed, number, complete)
-        trial = optuna_study.ask()
-        settings = propose(trial, self._tree)
-        label = TrialSettings.model_validate(settings).label
-        self._study.started(trial, settings, label, now)
-        record = TrialRecord(
-            trial.number,
-            "running",
-            settings,
-            label,
-            mark=trial.user_attrs.get("mark"),
-            started=now,
-        )
-        with self._lock:
-            self._active.add(trial.number)
-            self._replace(record)
-        return Proposal(trial.number, settings)
+    def _go_on(self, number: int) -> Proposal:
+        trial = self._trials[number]
+        if trial.state == "paused":
+            self._study.go_on(number)
+            self._replace(dataclasses.replace(trial, state="running", reason=None))
+        return self._hand_out(number)
 
-    def _retry_unborn(self, number: int, now: float) -> Proposal | None:
-        self._finish(number, TrialState.FAIL, now, reason="the driver stopped while proposing it")
-        return self.ask(now)
+    def _hand_out(self, number: int) -> Proposal:
+        trial = self._trials[number]
+        attempt = self._attempts.setdefault(number, 0)
+        self._active.add(number)
+        kept = [rung.checkpoint for rung in trial.rungs if rung.checkpoint is not None]
+        return Proposal(number, trial.settings, kept[-1] if kept else None, attempt)
+
+    def _begin(self, trial: TrialRecord, now: float) -> Proposal:
+        self._study.begin(trial.number, trial.settings, now)
+        self._proposer.began(trial.number)
+        self._replace(dataclasses.replace(trial, state="running", started=now))
+        return self._hand_out(trial.number)
+
+    def _propose(self, now: float) -> Proposal | None:
+        # Drawing takes up to hundreds of milliseconds: reports must not wait for it.
+        draft = self._proposer.propose()
+        with self._lock:
+            if draft is None:
+                size = self._proposer.grid_size
+                what = (
+                    "what is proposed has failed before"
+                    if size is None
+                    else f"all {size} configurations of the grid were tried"
+                )
+                self._ending = self._ending or Ending(what, "finish")
+                return None
+            label = TrialSettings.model_validate(draft.settings).label
+            self._study.add(draft, label, now)
+            settings = draft.settings
+            self._replace(TrialRecord(draft.number, "running", settings, label, started=now))
+            return self._hand_out(draft.number)
+
+    def _next_promotion(self) -> int | None:
+        """The paused trial that got furthest among those that are now among the best."""
+        if self._judge is None or not self._policy.promote:
+            return None
+        waiting = [t for t in self._trials.values() if t.state == "paused" and t.rungs]
+        for trial in sorted(waiting, key=lambda t: (-t.rungs[-1].index, t.number)):
+            if self._judge.verdict(trial.number, trial.rungs[-1]) is None:
+                return trial.number
+        return None
 
     def report(
-        self, number: int, report: RungReport, now: float, checkpoint: str | None = None
+        self,
+        number: int,
+        report: RungReport,
+        now: float,
+        checkpoint: str | None = None,
+        attempt: int | None = None,
     ) -> Decision:
         """Take in a rung and decide whether the trial goes on.
 
@@ -183,9 +277,12 @@ class Engine:
             report: what the worker measured.
             now: when it came in.
             checkpoint: folder of its checkpoint relative to the run directory.
+            attempt: that reports; one that was given up has no say. None is the present one.
         """
         with self._lock:
             trial = self._trials[number]
+            if self.is_over(number, attempt):
+                return "stop"
             if trial.state != "running":
                 return "stop" if trial.state in {"pruned", "failed"} else "continue"
             if any(rung.index >= report.rung.index for rung in trial.rungs):
@@ -195,7 +292,8 @@ class Engine:
             if broken is not None:
                 self._finish(number, TrialState.FAIL, now, reason=broken)
                 return "stop"
-            self._study.rung(number, report, rung)
+            report = dataclasses.replace(report, rung=rung)
+            self._study.rung(number, report, trial.total_steps)
             self._replace(
                 dataclasses.replace(
                     trial,
@@ -205,44 +303,106 @@ class Engine:
                     total_steps=report.total_steps,
                 )
             )
+            if self._judge is not None:
+                self._judge.add(number, rung)
             if rung.step >= report.total_steps:
-                values = [rung.measures[name] for name in self._study.header.objectives]
+                values = [rung.measures[name] for name in self._names]
                 self._finish(number, TrialState.COMPLETE, now, values=values)
                 return "continue"
-            if self._pruner is None:
-                return "continue"
-            others = [
-                other.projected
-                for t in self._trials.values()
-                if t.number != number
-                for other in t.rungs
-                if other.index == rung.index
-            ]
-            reason = self._pruner.judge(rung.fraction, rung.projected, others)
-            if reason is None:
-                return "continue"
-            self._finish(number, TrialState.PRUNED, now, reason=f"rung {rung.index}: {reason}")
-            return "stop"
+            reason = None if self._judge is None else self._judge.verdict(number, rung)
+            return "continue" if reason is None else self._stop(number, rung, reason, now)
+
+    def _stop(self, number: int, rung: Rung, reason: str, now: float) -> Decision:
+        reason = f"rung {rung.index}: {reason}"
+        # Without a checkpoint it would start again from the beginning.
+        if self._policy.promote and rung.checkpoint is not None:
+            self._pause(number, reason)
+            return "pause"
+        self._finish(number, TrialState.PRUNED, now, reason=reason)
+        return "stop"
+
+    def _pause(self, number: int, reason: str) -> None:
+        self._study.pause(number, reason)
+        self._active.discard(number)
+        self._attempts[number] = self._attempts.get(number, 0) + 1
+        self._replace(dataclasses.replace(self._trials[number], state="paused", reason=reason))
 
     def _not_a_number(self, measures: Mapping[str, float]) -> str | None:
-        for name in self._study.header.objectives:
+        for name in [*self._names, *(limit.measure for limit in self._policy.limits)]:
             if name not in measures:
                 return f"the trial did not measure {name}"
             if not math.isfinite(measures[name]):
                 return f"{name} is {measures[name]}"
         return None
 
-    def fail(self, number: int, reason: str, now: float) -> None:
-        """A trial ended without reaching its last rung, and not because the search is ending."""
+    def obsolete_checkpoints(self, number: int) -> list[str]:
+        """Checkpoints of a trial from which nobody will go on, relative to the run directory.
+
+        Those of all rungs but the last; of a trial that was pruned or has failed, all.
+        """
         with self._lock:
-            if self._trials[number].state == "running":
-                self._finish(number, TrialState.FAIL, now, reason=reason)
+            trial = self._trials[number]
+            kept = [rung.checkpoint for rung in trial.rungs if rung.checkpoint is not None]
+            return kept if trial.state in {"pruned", "failed"} else kept[:-1]
+
+    def is_over(self, number: int, attempt: int | None) -> bool:
+        """Whether an attempt is not the one that trains, or would train, the trial now."""
+        return attempt is not None and attempt != self._attempts.get(number)
+
+    def fail(self, number: int, failure: Failure, now: float, attempt: int | None = None) -> None:
+        """An attempt at a trial ended without its last rung, and not because the search is ending.
+
+        It is tried again from its last rung, as often as the search wants; then it has failed.
+
+        Args:
+            number: of the trial.
+            failure: why.
+            now: when.
+            attempt: that failed; one that was given up before is not counted again.
+        """
+        with self._lock:
+            if self.is_over(number, attempt) or number not in self._active:
+                return
             self._active.discard(number)
+            self._attempts[number] += 1
+            trial = self._trials[number]
+            if trial.state != "running":
+                return
+            told = failure.reason if failure.counted else UNCOUNTED + failure.reason
+            again = tries_again(trial, failure, self._policy.failures)
+            failures = (*trial.failures, told)
+            self._study.failed_attempt(number, failures)
+            self._replace(dataclasses.replace(trial, failures=failures))
+            if again:
+                self._to_take_up.append(number)
+                return
+            self._finish(number, TrialState.FAIL, now, reason=failure.reason)
+            common = common_failure(self._trials.values(), self._policy.failures)
+            if common is not None:
+                self.end(f"all trials failed in the same way: {common}")
 
     def release(self, number: int) -> None:
-        """A trial no longer trains: it ended, or the search did and it is taken up another time."""
+        """A trial no longer trains because the search is ending; it can be taken up later."""
         with self._lock:
             self._active.discard(number)
+            if self._trials[number].state == "running":
+                self._pause(number, f"interrupted: {self.ending or 'the driver stopped'}")
+
+    def close(self, now: float) -> None:
+        """Write down what is left to write: nothing is left running.
+
+        Trials that wait for a promotion which cannot come any more are pruned.
+        """
+        with self._lock:
+            done = self._ending is None and self.exhausted(now)
+            for number in [n for n, t in self._trials.items() if t.state == "running"]:
+                self.release(number)
+            if done:
+                for trial in [t for t in self._trials.values() if t.state == "paused"]:
+                    if self._promotes(trial):
+                        reason = f"{trial.reason}; paused there and never promoted"
+                        self._finish(trial.number, TrialState.PRUNED, now, reason=reason)
+            self.save_time(now)
 
     def save_time(self, now: float) -> None:
         """Write down how long drivers have worked on the study."""
@@ -256,28 +416,38 @@ class Engine:
         values: Sequence[float] | None = None,
         reason: str | None = None,
     ) -> None:
-        self._study.finished(number, state, now, values, reason)
-        names = list(self._study.header.objectives)
-        states: Mapping[TrialState, Any] = {
+        trial = self._trials[number]
+        violations = {}
+        if state == TrialState.COMPLETE:
+            violations = {
+                limit.measure: limit.violation(trial.measures[limit.measure])
+                for limit in self._policy.limits
+            }
+        self._study.finish(number, state, now, values, reason, violations)
+        names: Mapping[TrialState, Any] = {
             TrialState.COMPLETE: "complete",
             TrialState.PRUNED: "pruned",
             TrialState.FAIL: "failed",
         }
-        self._replace(
-            dataclasses.replace(
-                self._trials[number],
-                state=states[state],
-                values=dict(zip(names, values, strict=True)) if values is not None else None,
-                reason=reason,
-                finished=now,
-            )
+        record = dataclasses.replace(
+            trial,
+            state=names[state],
+            values=dict(zip(self._names, values, strict=True)) if values is not None else None,
+            reason=reason,
+            feasible=all(violation <= 0 for violation in violations.values()),
+            finished=now,
         )
         self._active.discard(number)
-        self._study.seconds = self.seconds(now)
+        self._proposer.ended(number, state, values, trial.settings, violations)
+        if self._judge is not None and trial.rungs:
+            self._judge.ended(number, state == TrialState.COMPLETE)
+        self._replace(record)
         if self._study.reference is None:
-            point = reference_point(list(self._trials.values()), names)
+            point = reference_point(list(self._trials.values()), self._names)
             if point is not None:
                 self._study.reference = point
+        self._limits.ended(record, self._study.reference)
+        self.save_time(now)
 
     def _replace(self, record: TrialRecord) -> None:
         self._trials[record.number] = record

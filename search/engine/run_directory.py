@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from filelock import FileLock, Timeout
 
+from search.engine.study import SearchStudy, StudyHeader
 from search.spec.errors import Mistake, SpecError
 
 
@@ -24,6 +26,16 @@ class RunDirectory:
     @property
     def study(self) -> Path:
         return self.root / "study.db"
+
+    @property
+    def elsewhere(self) -> Path:
+        """Says where the study lies, if not in this directory."""
+        return self.root / "study.json"
+
+    @property
+    def holds_run(self) -> bool:
+        """Whether a run was started here."""
+        return self.study.exists() or self.elsewhere.exists()
 
     @property
     def mlflow(self) -> Path:
@@ -49,12 +61,42 @@ class RunDirectory:
     def lock(self) -> Path:
         return self.root / ".lock"
 
+    def open_study(self) -> SearchStudy:
+        """The study of the run that lies here.
+
+        Raises:
+            ValueError: the study is not there, or its storage cannot be reached.
+        """
+        if not self.elsewhere.exists():
+            return SearchStudy.open(self.study)
+        place = json.loads(self.elsewhere.read_text(encoding="utf-8"))
+        return SearchStudy.open(self.study, place["storage"], place["name"])
+
+    def create_study(self, header: StudyHeader, url: str | None) -> SearchStudy:
+        """A new study, here or in the storage at ``url``.
+
+        Raises:
+            ValueError: the storage cannot be reached.
+        """
+        if url is None:
+            return SearchStudy.create(self.study, header)
+        # One database can hold the studies of many runs.
+        name = f"{header.name} {header.provenance['study_id']}"
+        study = SearchStudy.create(self.study, header, url, name)
+        self.elsewhere.write_text(json.dumps({"storage": url, "name": name}) + "\n", "utf-8")
+        return study
+
+    @property
+    def bytes(self) -> int:
+        """What the run takes on disk."""
+        return sum(path.stat().st_size for path in self.root.rglob("*") if path.is_file())
+
     def check_new(self) -> None:
         """Raise SpecError unless a new run can be made here; writes nothing."""
         where = f"--out {self.root}"
         if self.root.exists() and not self.root.is_dir():
             raise SpecError("command line", [Mistake(where, "is a file, not a folder")])
-        if self.study.exists():
+        if self.holds_run:
             what = "already holds a run; go on with it with --resume, or choose another --out"
             raise SpecError("command line", [Mistake(where, what)])
         if self.root.is_dir() and any(path != self.lock for path in self.root.iterdir()):
@@ -73,7 +115,7 @@ class RunDirectory:
     def check_resumable(self) -> None:
         """Raise SpecError unless a run lies here that this process can go on with."""
         where = f"--out {self.root}"
-        if not self.study.exists():
+        if not self.holds_run:
             what = "holds no run to resume; leave out --resume to start one"
             raise SpecError("command line", [Mistake(where, what)])
         if not _writable(self.root):

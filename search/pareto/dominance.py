@@ -33,17 +33,26 @@ def non_domination_rank(values: ArrayLike) -> NDArray[np.int64]:
         ValueError: the array is not two-dimensional or holds NaN.
     """
     points = _points(values)
-    no_worse = (points[:, None, :] <= points[None, :, :]).all(axis=2)
-    better = (points[:, None, :] < points[None, :, :]).any(axis=2)
-    dominates = no_worse & better
+    dominates = _dominance(points)
+    dominators = dominates.sum(axis=0)
     ranks = np.full(len(points), -1, dtype=np.int64)
     rank = 0
-    while (ranks < 0).any():
-        left = ranks < 0
-        front = left & ~(dominates & left[:, None]).any(axis=0)
+    while (front := np.flatnonzero((dominators == 0) & (ranks < 0))).size:
         ranks[front] = rank
+        dominators = dominators - dominates[front].sum(axis=0)
         rank += 1
     return ranks
+
+
+def _dominance(points: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which point (row) dominates which (column)."""
+    no_worse = np.ones((len(points), len(points)), dtype=np.bool_)
+    better = np.zeros_like(no_worse)
+    for column in points.T:
+        # A column at a time: an array of all three would take the memory of a thousand trials.
+        no_worse &= column[:, None] <= column[None, :]
+        better |= column[:, None] < column[None, :]
+    return no_worse & better
 
 
 def non_dominated(values: ArrayLike) -> NDArray[np.bool_]:

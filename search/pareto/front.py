@@ -15,9 +15,9 @@ REFERENCE_MARGIN = 0.1
 def front(trials: Sequence[TrialRecord], objectives: Sequence[str]) -> tuple[TrialRecord, ...]:
     """The complete trials that no other complete trial dominates, best first objective first.
 
-    Trials that stopped early never count: neither as members nor as dominators.
+    Trials that stopped early or broke a limit never count: neither as members nor as dominators.
     """
-    complete = [trial for trial in trials if trial.state == "complete" and trial.values]
+    complete = [t for t in trials if t.state == "complete" and t.values and t.feasible]
     if not complete:
         return ()
     kept = non_dominated(
@@ -70,7 +70,7 @@ def front_hypervolume(
     points = [
         [OBJECTIVES[name].minimised(_value(trial, name)) for name in objectives]
         for trial in trials
-        if trial.state == "complete" and trial.values
+        if trial.state == "complete" and trial.values and trial.feasible
     ]
     return hypervolume(points, [OBJECTIVES[name].minimised(reference[name]) for name in objectives])
 

@@ -58,7 +58,7 @@ def trial_name(trial: TrialRecord) -> str:
 def _nothing_complete(study: StudyRecord) -> str:
     counts = [
         f"{count} {state}"
-        for state in ("running", "waiting", "pruned", "failed")
+        for state in ("running", "paused", "waiting", "pruned", "failed")
         if (count := len([t for t in study.trials if t.state == state]))
     ]
     return "No trial is complete yet" + (f": {', '.join(counts)}." if counts else ".")

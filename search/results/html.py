@@ -127,7 +127,7 @@ def _counts(study: StudyRecord) -> list[tuple[str, str]]:
     counts = [(str(len(study.in_state("complete"))), "complete")]
     counts += [
         (str(count), state)
-        for state in ("pruned", "failed", "running", "waiting")
+        for state in ("pruned", "failed", "running", "paused", "waiting")
         if (count := len([trial for trial in study.trials if trial.state == state]))
     ]
     counts.append((str(len(members)), "on the front"))

@@ -10,7 +10,7 @@ from search.record import StudyRecord, TrialRecord
 from search.results.measured import extent, final
 from search.results.units import MISSING, duration, readable, title
 
-_ORDER = ("complete", "running", "waiting", "pruned", "failed")
+_ORDER = ("complete", "running", "paused", "waiting", "pruned", "failed")
 
 
 @dataclass(frozen=True)

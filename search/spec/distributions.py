@@ -134,9 +134,16 @@ class Group:
 
 @dataclass(frozen=True)
 class Branch:
-    """One of several groups, each with settings of its own: ``{choice: {aflora: …, lora: …}}``."""
+    """One of several options, each with settings of its own: ``{choice: {paper: {}, …}}``.
 
-    options: Mapping[str, Group]
+    Attributes:
+        options: option → its settings.
+        nested: whether these lie below the option (``method: {aflora: {rank: 4}}``) or beside the
+            setting that the branch draws (``rule: official`` and ``window: 4``).
+    """
+
+    options: Mapping[Any, Group]
+    nested: bool = False
 
 
 Node = Leaf | Group | Branch
@@ -202,6 +209,12 @@ def _group(value: Mapping[Any, Any], errors: list[LeafError], path: tuple[str, .
         node = parse(child, errors, (*path, str(key)))
         if node is not None:
             children[str(key)] = node
+    for key, node in children.items():
+        if isinstance(node, Branch):
+            opened = {name for group in node.options.values() for name in group.children}
+            if twice := sorted(opened & children.keys()):
+                what = f"opens {twice[0]}, which also stands beside it"
+                errors.append(LeafError((*path, key), what))
     return Group(children)
 
 
@@ -225,7 +238,7 @@ def _distribution(
             raise ValueError("choice is empty; at least one option is needed")
         return Branch(
             {
-                str(name): _group(child or {}, errors, (*path, str(name)))
+                name: _group(child or {}, errors, (*path, str(name)))
                 for name, child in argument.items()
                 if _is_group(child, errors, (*path, str(name)))
             }

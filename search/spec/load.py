@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ import yaml
 from pydantic import ValidationError
 
 from search.spec.distributions import Group
+from search.spec.enqueue import Enqueued, enqueued, front_of
 from search.spec.errors import Mistake, SpecError
 from search.spec.schema import DATA_SOURCES, Space
 from search.spec.tasks import TASKS, Task
-from search.spec.tree import Enqueued, enqueued, parse_tree, pydantic_mistakes
+from search.spec.tree import parse_tree, pydantic_mistakes
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class LoadedSpace:
         space: every key but the two below, resolved.
         tree: ``search``.
         enqueued: configurations to try first.
+        notes: what the user should be told, a line each.
         lines: line of every key in the file.
     """
 
@@ -34,6 +37,7 @@ class LoadedSpace:
     space: Space
     tree: Group
     enqueued: tuple[Enqueued, ...]
+    notes: tuple[str, ...]
     lines: Mapping[str, int]
 
     def error(self, *mistakes: Mistake) -> SpecError:
@@ -46,7 +50,12 @@ class LoadedSpace:
 
     def resolved(self) -> dict[str, Any]:
         """The space with every default written out; :func:`load_space` reads it back."""
-        return self.space.model_dump(mode="json", exclude_none=True)
+        plain = self.space.model_dump(mode="json", exclude_none=True)
+        # As they were read: JSON would turn an option that is a number into a word.
+        return plain | {
+            "search": copy.deepcopy(self.space.search),
+            "enqueue": copy.deepcopy(self.space.enqueue),
+        }
 
 
 class _Loader(yaml.SafeLoader):
@@ -93,6 +102,7 @@ def load_space(path: str | Path, overrides: Sequence[str] = ()) -> LoadedSpace:
         mistakes += pydantic_mistakes(error, Space)
     search = content.get("search")
     tree, entries = Group({}), []
+    notes: list[str] = []
     if isinstance(search, Mapping):
         tree, found = parse_tree(search)
         mistakes += found
@@ -102,10 +112,13 @@ def load_space(path: str | Path, overrides: Sequence[str] = ()) -> LoadedSpace:
                 read, wrong = enqueued(tree, entry, f"enqueue.{index}")
                 entries.append(read)
                 mistakes += wrong
+        if space is not None and space.warm_start is not None and not mistakes:
+            earlier, notes, mistakes = front_of(space.warm_start, tree)
+            entries += earlier
     if mistakes or space is None:
         placed = [_at_line(mistake, lines) for mistake in _distinct(mistakes)]
         raise SpecError(source, sorted(placed, key=lambda mistake: mistake.line or 0))
-    return LoadedSpace(source, space, tree, tuple(entries), lines)
+    return LoadedSpace(source, space, tree, tuple(entries), tuple(notes), lines)
 
 
 def _parse(text: str, source: str) -> tuple[dict[str, Any], dict[str, int], list[Mistake]]:
@@ -195,10 +208,16 @@ def _at_line(mistake: Mistake, lines: Mapping[str, int]) -> Mistake:
     """The mistake with the line of its key, or of the nearest key around it."""
     if mistake.line is not None or mistake.where.startswith("--"):
         return mistake
-    parts = mistake.where.split(".")
+    # The word ``choice`` stands in the file, but not in the path of a setting.
+    known: dict[str, int] = {}
+    for place, line in lines.items():
+        known.setdefault(_without_choice(place), line)
+    parts = _without_choice(mistake.where).split(".")
     for end in range(len(parts), 0, -1):
-        spelled = ".".join(parts[:end])
-        for place in (spelled, spelled.replace("search.method.", "search.method.choice.", 1)):
-            if place in lines:
-                return Mistake(mistake.where, mistake.what, lines[place])
+        if (place := ".".join(parts[:end])) in known:
+            return Mistake(mistake.where, mistake.what, known[place])
     return mistake
+
+
+def _without_choice(place: str) -> str:
+    return ".".join(part for part in place.split(".") if part != "choice")

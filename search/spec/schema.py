@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from search.spec.errors import did_you_mean
+from search.spec.limits import parse_limits
 from search.spec.objectives import OBJECTIVES, Direction
 from search.spec.tasks import TASKS
 
@@ -76,34 +78,119 @@ class Train(_Section):
         return self
 
 
-class Sampler(_Section):
-    """Who proposes: multi-objective TPE, after ``startup`` random configurations."""
+class _WithOptions(BaseModel):
+    """A section whose other keys are handed on as they are, to be checked by who takes them."""
 
-    name: Literal["tpe", "random"] = "tpe"
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keys that are handed on."""
+        return dict(self.model_extra or {})
+
+
+class Sampler(_WithOptions):
+    """Who proposes, after ``startup`` random configurations: a sampler of Optuna.
+
+    ``name`` is tpe, nsga2, nsga3, gp, random, qmc, grid or ``module:Class``; other keys are
+    arguments of that class.
+    """
+
+    name: str = "tpe"
     startup: Count = 10
 
 
-class Pruner(_Section):
+class Pruner(_WithOptions):
     """Who stops trials early, at which rungs.
 
-    Rungs lie at equal parts of the training. At a rung a trial is compared with those that were
-    measured there before; it stops when it is dominated and not among the best ``keep`` of them,
-    once ``wait`` of them are there. Nothing is judged before the part ``start`` of its training:
-    scores that are still at chance say nothing.
+    Rungs lie at equal parts of the training, ``rungs`` of them. Nothing is judged before the part
+    ``start`` of its training, where scores are still at chance, nor, with ``after_freezing``,
+    before the trial's own freezing schedule has begun to act.
+
+    ``pareto`` compares a trial with all that were measured at the same rung before it; the trial
+    stops when it is dominated and not among the best ``keep`` of them, once ``wait`` of them are
+    there. With ``promote`` it is paused instead and goes on later if it then belongs to them.
+    Other names are pruners of Optuna, on the score alone; other keys are arguments of theirs.
     """
 
-    name: Literal["pareto", "none"] = "pareto"
+    name: str = "pareto"
     rungs: Annotated[int, Field(ge=1, le=100, strict=True)] = 5
-    keep: Annotated[float, Field(gt=0, le=1)] = 0.5
-    wait: Annotated[int, Field(ge=2, strict=True)] = 4
     start: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    after_freezing: bool = True
+    promote: bool = False
+
+    @model_validator(mode="after")
+    def _promotes_by_rank(self) -> Pruner:
+        if self.promote and self.name != "pareto":
+            raise ValueError(f"promote is of pareto alone, not of {self.name}")
+        return self
+
+
+class Stagnation(_Section):
+    """End when the hypervolume has not grown by the part ``epsilon`` over ``trials`` trials."""
+
+    trials: Count
+    epsilon: Annotated[float, Field(ge=0, lt=1)] = 0.001
 
 
 class Budget(_Section):
-    """When the search ends; hours add up over resumes."""
+    """When the search ends: the first of these. All of them add up over resumes.
+
+    Attributes:
+        trials: configurations.
+        hours: wall-clock.
+        trial_seconds: seconds of trials, added up over all of them.
+        stagnation: when nothing better comes any more; trials that run go on to their end.
+    """
 
     trials: Count = 64
     hours: PositiveNumber | None = None
+    trial_seconds: PositiveNumber | None = None
+    stagnation: Stagnation | None = None
+
+
+class Failures(_Section):
+    """What happens when a trial fails.
+
+    Attributes:
+        retries: how often it is tried again from its last rung; the loss of a node does not count.
+        hang_minutes: a trial that takes no step for so long is stopped and counts as failed.
+        give_up: the search ends once so many trials have failed in the same way and none has got
+            anywhere.
+    """
+
+    retries: Annotated[int, Field(ge=0, strict=True)] = 2
+    hang_minutes: PositiveNumber = 30
+    give_up: Count = 5
+
+
+class StudyStorage(_Section):
+    """Where the study lies: by default an SQLite file in the run directory.
+
+    Attributes:
+        storage: any storage URL of Optuna; without a password, which the database's client takes
+            from its own environment (``PGPASSWORD``).
+    """
+
+    storage: str | None = None
+
+    @field_validator("storage")
+    @classmethod
+    def _no_password(cls, storage: str | None) -> str | None:
+        if storage is None:
+            return None
+        parts = urlsplit(storage)
+        if not parts.scheme or "://" not in storage:
+            raise ValueError(
+                f"takes a URL such as postgresql://user@host/database, got {storage!r}"
+            )
+        if parts.password is not None:
+            shown = storage.replace(f":{parts.password}@", ":…@")
+            raise ValueError(
+                f"would write a password into the run directory ({shown}); leave it out and set "
+                "PGPASSWORD or a password file"
+            )
+        return storage
 
 
 class Resources(_Section):
@@ -137,10 +224,14 @@ class Space(_Section):
         "train_seconds": "min",
     }
     reference: dict[str, float] | None = None
+    limits: dict[str, str] = {}
+    warm_start: str | None = None
     sampler: Sampler = Sampler()
     pruner: Pruner = Pruner()
     budget: Budget = Budget()
+    failures: Failures = Failures()
     resources: Resources = Resources()
+    study: StudyStorage = StudyStorage()
     tracking: Tracking = Tracking()
     seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] = 0
 
@@ -171,6 +262,12 @@ class Space(_Section):
             if direction != wanted:
                 raise ValueError(f"the direction of {name} must be {wanted}, got {direction!r}")
         return objectives
+
+    @field_validator("limits")
+    @classmethod
+    def _bounds(cls, limits: dict[str, str]) -> dict[str, str]:
+        parse_limits(limits)
+        return limits
 
     @model_validator(mode="after")
     def _fits_together(self) -> Space:

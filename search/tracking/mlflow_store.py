@@ -86,7 +86,7 @@ class MLflowStore:
 
     def sync(self, study: StudyRecord) -> None:
         """Bring the store up to what the study holds now."""
-        begun = [trial for trial in study.trials if trial.started is not None]
+        begun = [trial for trial in study.trials if trial.started is not None and trial.settings]
         if not begun:
             return
         parent = self._parent(study, begun[0])

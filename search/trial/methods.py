@@ -63,6 +63,10 @@ class Method(ABC):
         """When each matrix froze so far; empty for a method that freezes nothing."""
         return ()
 
+    def has_begun_to_freeze(self, step: int) -> bool:
+        """Whether the freezing schedule has begun to act; true for a method that has none."""
+        return True
+
     def expected_trainable(self, model: nn.Module, step: int) -> float:
         """Trainable adapter parameters expected on average over steps ``step`` to the end."""
         return float(trainable(self.adapter_parameters(model)))
@@ -122,6 +126,11 @@ class AFLoRAMethod(Method):
             )
             for entry in timeline
         )
+
+    def has_begun_to_freeze(self, step: int) -> bool:
+        assert self._callback is not None, "asked for only while training"
+        freezer = self._callback.freezer
+        return not freezer.matrices or freezer.schedule.frozen_fraction(step) > 0.0
 
     def expected_trainable(self, model: nn.Module, step: int) -> float:
         assert self._callback is not None, "asked for only while training"

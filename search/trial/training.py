@@ -26,6 +26,7 @@ from transformers import (
 )
 
 from search.record import Rung, RungReport
+from search.spec.relations import Length
 from search.spec.schema import Train
 from search.spec.settings import TrialSettings
 from search.spec.tasks import Task
@@ -50,6 +51,7 @@ class TrialJob:
         train: how it is trained.
         rungs: evaluations at equal parts of the training; the last one is its end.
         seed: draws the head, the adapter and the order of the data.
+        after_freezing: no rung is to be judged before the freezing schedule has begun to act.
     """
 
     model: str
@@ -57,15 +59,17 @@ class TrialJob:
     train: Train
     rungs: int
     seed: int
+    after_freezing: bool = False
 
 
-def total_steps(train: Train, rows: int) -> int:
-    """Optimizer steps of the full length."""
-    if train.steps is not None:
-        return train.steps
-    assert train.epochs is not None
+def length_of(train: Train, rows: int) -> Length:
+    """How long a trial trains on so many rows."""
     batches = math.ceil(rows / train.batch_size)
-    return max(1, math.ceil(train.epochs * math.ceil(batches / train.accumulation)))
+    epoch = math.ceil(batches / train.accumulation)
+    if train.steps is not None:
+        return Length(train.steps, epoch)
+    assert train.epochs is not None
+    return Length(max(1, math.ceil(train.epochs * epoch)), epoch)
 
 
 def rung_steps(steps: int, rungs: int) -> list[int]:
@@ -79,6 +83,7 @@ def run_trial(
     data: TaskData,
     report: Reporter,
     resume_from: Path | None = None,
+    beat: Callable[[], None] = lambda: None,
 ) -> None:
     """Train one configuration to the end, or go on from a checkpoint.
 
@@ -88,6 +93,7 @@ def run_trial(
         data: tokenised; not written to.
         report: told every rung; may raise to stop the trial.
         resume_from: a checkpoint folder as ``report`` was given one.
+        beat: called at every step, so that a trial that hangs is noticed.
 
     Raises:
         ValueError: the settings do not fit the model.
@@ -101,7 +107,7 @@ def run_trial(
     model = method.apply(model)
     adapter = method.adapter_parameters(model)
     head = head_parameters(model, adapter)
-    steps = total_steps(job.train, len(data.train))
+    steps = length_of(job.train, len(data.train)).steps
     ledger = Ledger.load(resume_from) if resume_from is not None else Ledger()
     ledger.head_params = trainable(head)
     if resume_from is not None:
@@ -148,6 +154,7 @@ def run_trial(
             # The order matters: at a checkpoint the method writes its state before the rung,
             # which hands the folder over, and counts a step before freezing changes what trains.
             callbacks=[
+                _BeatCallback(beat),
                 _LedgerCallback(ledger, adapter),
                 *method.callbacks(job.train.clip, resume_from),
                 rungs,
@@ -214,6 +221,23 @@ class _TrialTrainer(Trainer):
         """Adapter and head are loaded before the trainer is made."""
 
 
+class _BeatCallback(TrainerCallback):
+    """Tells at every step of training and evaluation that the trial is alive."""
+
+    def __init__(self, beat: Callable[[], None]) -> None:
+        self._beat = beat
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._beat()
+
+    def on_prediction_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._beat()
+
+
 class _LedgerCallback(TrainerCallback):
     """Counts what trains at each step, and the seconds in between evaluations."""
 
@@ -265,6 +289,7 @@ class _RungCallback(TrainerCallback):
         self._method = method
         self._ledger = ledger
         self._steps = steps
+        self._after_freezing = job.after_freezing
         self._at = {step: index + 1 for index, step in enumerate(rung_steps(steps, job.rungs))}
         self._report = report
         self._started = started - ledger.total_seconds
@@ -309,5 +334,6 @@ class _RungCallback(TrainerCallback):
             measures=self._metrics | ledger.measures() | skipped,
             projected=self._metrics | ledger.projected(self._steps, expected) | skipped,
             at=time.time(),
+            judged=not self._after_freezing or self._method.has_begun_to_freeze(step),
         )
         self._report(RungReport(rung, self._method.freezing(), self._steps), folder)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,13 @@ from search.trial.training import TrialJob, run_trial
 REPORT = "report"
 
 
-def train(config: dict[str, Any], job: TrialJob, data: TaskData, threads: int) -> None:
+#: Seconds between two signs of life; a step can be much shorter.
+BEAT_SECONDS = 2.0
+
+
+def train(
+    config: dict[str, Any], job: TrialJob, data: TaskData, threads: int, heartbeats: Any
+) -> None:
     """Run one trial and report every rung, with its checkpoint, to Ray Tune.
 
     Args:
@@ -28,6 +36,7 @@ def train(config: dict[str, Any], job: TrialJob, data: TaskData, threads: int) -
         job: what all trials share.
         data: from the object store, read only.
         threads: CPU threads the trial may use.
+        heartbeats: actor that is told that the trial takes steps.
     """
     # Set here, in the thread that trains; by default each process takes every core.
     torch.set_num_threads(threads)
@@ -38,6 +47,15 @@ def train(config: dict[str, Any], job: TrialJob, data: TaskData, threads: int) -
     def report(rung: RungReport, folder: Path) -> None:
         tune.report({REPORT: rung.to_json()}, checkpoint=tune.Checkpoint.from_directory(folder))
 
+    number, last = config["number"], -math.inf
+
+    def beat() -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= BEAT_SECONDS:
+            last = now
+            heartbeats.beat.remote(number)
+
     checkpoint = config["checkpoint"]
     run_trial(
         job,
@@ -45,4 +63,5 @@ def train(config: dict[str, Any], job: TrialJob, data: TaskData, threads: int) -
         data,
         report,
         Path(checkpoint) if checkpoint else None,
+        beat,
     )

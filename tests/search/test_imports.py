@@ -17,7 +17,7 @@ ALLOWED = {
     "spec": {"record"},
     "pareto": {"record", "spec"},
     "trial": {"record", "spec", "aflora"},
-    "engine": {"record", "spec", "pareto"},
+    "engine": {"record", "flat", "spec", "pareto"},
     "tracking": {"record", "flat", "spec", "pareto"},
     "results": {"record", "flat", "spec", "pareto"},
     "console": {"record", "spec", "pareto", "results"},

@@ -33,6 +33,7 @@ STATES: dict[State, tuple[str, str]] = {
     "pruned": (ORANGE, "triangle-down-open"),
     "failed": (VERMILION, "x"),
     "running": (GREEN, "diamond-open"),
+    "paused": (PURPLE, "square-open"),
     "waiting": (GREY, "circle-open"),
 }
 

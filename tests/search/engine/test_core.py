@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
-from search.engine.core import Engine
-from search.engine.pruner import ParetoPruner
-from search.engine.study import SearchStudy, StudyHeader
+from search.engine.core import Engine, Policy
+from search.engine.failures import Failure
+from search.engine.proposals import params_of
+from search.engine.pruners import Judge, make_judge
+from search.engine.study import SearchStudy, StudyHeader, Waiting
 from search.record import FreezeEvent, Rung, RungReport
 from search.spec.distributions import Branch, Choice, Float, Group, Subset
-from search.spec.schema import Budget, Sampler
+from search.spec.schema import Budget, Failures, Pruner, Sampler
 
 OBJECTIVES = {"score": "max", "trainable_params": "min", "train_flops": "min"}
 ROLES = ("query", "value", "ffn_in")
@@ -22,7 +24,8 @@ TREE = Group(
             {
                 "aflora": Group({"rank": Choice((1, 2, 4)), "modules": Subset(ROLES, 1, 3)}),
                 "lora": Group({"rank": Choice((4, 8)), "modules": Subset(ROLES, 2, 3)}),
-            }
+            },
+            nested=True,
         ),
         "learning_rate": Float(1e-4, 1e-2, log=True),
         "head_learning_rate": Float(1e-4, 1e-2, log=True),
@@ -37,16 +40,26 @@ def new_study(folder: Path) -> SearchStudy:
     return SearchStudy.create(folder / "study.db", header)
 
 
-def engine_on(study: SearchStudy, trials: int = 12, **change: Any) -> Engine:
+PARETO = Pruner(rungs=4, start=0.3, keep=0.5, wait=4)
+
+
+def engine_on(
+    study: SearchStudy,
+    trials: int = 12,
+    pruner: Pruner = PARETO,
+    now: float = 0.0,
+    **change: Any,
+) -> Engine:
     given: dict[str, Any] = {
         "tree": TREE,
         "sampler": Sampler(startup=4),
-        "pruner": ParetoPruner(tuple(OBJECTIVES), 0.5, 4, 0.3),
         "budget": Budget(trials=trials),
         "seed": 7,
-        "now": 0.0,
+        "failures": Failures(retries=0),
+        "promote": pruner.promote,
     }
-    return Engine(study, **(given | change))
+    judge: Judge | None = make_judge(pruner, list(study.header.objectives))
+    return Engine(study, Policy(**(given | change)), judge, now)
 
 
 def report(settings: Any, index: int, of: int = 4, **measures: float) -> RungReport:
@@ -186,7 +199,7 @@ def test_a_value_that_is_no_number_is_a_failure(tmp_path: Path, value: float) ->
 def test_a_failure_keeps_its_reason_and_the_search_goes_on(tmp_path: Path) -> None:
     engine = engine_on(new_study(tmp_path), trials=3)
     assert engine.ask(0.0) is not None
-    engine.fail(0, "ValueError: no luck", 1.0)
+    engine.fail(0, Failure("ValueError: no luck"), 1.0)
     run(engine, 1.0)
     assert engine.record().trials[0].state == "failed"
     assert engine.record().trials[0].reason == "ValueError: no luck"
@@ -195,16 +208,13 @@ def test_a_failure_keeps_its_reason_and_the_search_goes_on(tmp_path: Path) -> No
 
 def test_enqueued_configurations_come_first_with_their_mark(tmp_path: Path) -> None:
     study = new_study(tmp_path)
-    params = {
-        "method": "lora",
-        "method.lora.rank": 8,
-        "method.lora.modules.query": True,
-        "method.lora.modules.value": True,
-        "method.lora.modules.ffn_in": False,
+    settings = {
+        "method": {"lora": {"rank": 8, "modules": ["query", "value"]}},
         "learning_rate": 1e-3,
         "head_learning_rate": 1e-3,
     }
-    study.enqueue(params, "LoRA r=8")
+    params, distributions = params_of(TREE, settings)
+    study.enqueue(Waiting(settings, params, distributions, "lora r8", "LoRA r=8"))
     engine = engine_on(study)
     proposal = engine.ask(0.0)
     assert proposal is not None
@@ -225,7 +235,7 @@ def test_the_budget_of_hours_adds_up_over_drivers(tmp_path: Path) -> None:
 
 
 def test_the_reference_point_is_fixed_after_ten_and_never_moves(tmp_path: Path) -> None:
-    engine = engine_on(new_study(tmp_path), trials=40, pruner=None)
+    engine = engine_on(new_study(tmp_path), trials=40, pruner=Pruner(name="none"))
     now = run(engine, most=9)
     assert engine.record().reference is None
     now = run(engine, now, most=1)
@@ -237,8 +247,9 @@ def test_the_reference_point_is_fixed_after_ten_and_never_moves(tmp_path: Path) 
 
 def test_pruned_trials_never_count_among_tpe_s_good_ones(tmp_path: Path) -> None:
     """With 5 complete and 60 pruned trials the good ones are a part of the 5."""
-    from search.engine.sampler import make_sampler
+    from search.engine.samplers import make_sampler
 
-    sampler: Any = make_sampler(Sampler(startup=4), 0, 65, complete=5)
+    sampler: Any = make_sampler(Sampler(startup=4), 0, 65, 0, complete=5, feasible=5)
     assert sampler._gamma(65) == 1
-    assert type(make_sampler(Sampler(startup=6), 0, 65, complete=5)).__name__ == "RandomSampler"
+    early = make_sampler(Sampler(startup=6), 0, 65, 0, complete=5, feasible=5)
+    assert type(early).__name__ == "RandomSampler"

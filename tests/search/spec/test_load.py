@@ -1,3 +1,4 @@
+import json
 import textwrap
 from pathlib import Path
 
@@ -5,8 +6,9 @@ import pytest
 import yaml
 
 from search.spec import SpecError, load_space
+from search.spec.nodes import shapes_of
 from search.spec.settings import AFLoRASettings, EpochsSettings, TrialSettings
-from search.spec.tree import leaves, variants
+from search.spec.tree import variants
 
 GOOD = """
 name: good
@@ -103,7 +105,7 @@ def test_set_wins_and_settles_what_excludes_one_another(tmp_path: Path) -> None:
         ({"objectives": {"scroe": "max"}}, "did you mean 'score'?"),
         ({"objectives": {}}, "at least one objective"),
         ({"reference": {"score": 0.1}}, "reference must name the objectives"),
-        ({"sampler": {"name": "tpee"}}, "sampler.name"),
+        ({"sampler": {"startup": 0}}, "sampler.startup"),
         ({"pruner": {"rungs": 0}}, "pruner.rungs"),
         ({"budget": {"trials": 0}}, "budget.trials"),
         ({"resources": {"cpu": 0}}, "resources.cpu"),
@@ -149,12 +151,12 @@ def search_of(method: object, **more: object) -> dict:
         (search_of({"choice": {"lora": 3}}), "takes settings (key: value), got 3"),
         (
             search_of(
-                {"aflora": {"freeze": {"start": {"float": [0, 0.5]}, "end": {"float": [0.4, 1]}}}}
+                {"aflora": {"freeze": {"start": {"float": [0.5, 1]}, "end": {"float": [0.1, 0.5]}}}}
             ),
             "start must stay below end",
         ),
         (
-            search_of({"aflora": {"freeze": {"start": 0.3, "end": {"choice": [0.3, 0.5]}}}}),
+            search_of({"aflora": {"freeze": {"start": 0.3, "end": {"choice": [0.3, 0.2]}}}}),
             "start must stay below end",
         ),
         (search_of({"aflora": {"freeze": {"beta1": {"float": [0.5, 1.0]}}}}), "beta1"),
@@ -162,7 +164,7 @@ def search_of(method: object, **more: object) -> dict:
             search_of(
                 {
                     "aflora": {
-                        "freeze": {"start": {"epochs": 3}, "end": {"epochs": {"float": [2, 4]}}}
+                        "freeze": {"start": {"epochs": 3}, "end": {"epochs": {"float": [2, 3]}}}
                     }
                 }
             ),
@@ -202,7 +204,8 @@ def test_every_setting_of_the_method_can_be_searched(tmp_path: Path) -> None:
         "freeze": freeze,
     }
     space = load_space(changed(tmp_path, **search_of({"aflora": own})))
-    names = {".".join(path) for path, _ in leaves(space.tree)}
+    (shape,) = shapes_of(space.tree)
+    names = {".".join(path) for path in shape}
     assert "method.aflora.freeze.start.epochs" in names
     assert "method.aflora.ranks.query" in names
     for settings in variants(space.tree, "aflora"):
@@ -291,10 +294,7 @@ def test_an_enqueued_configuration_is_completed_with_the_constants(tmp_path: Pat
     assert entry.mark == "mine"
     assert entry.settings["head_learning_rate"] == 1e-3
     assert entry.settings["method"]["aflora"]["freeze"]["rule"] == "official"
-    assert entry.params["method"] == "aflora"
-    assert entry.params["method.aflora.modules.query"] is True
-    assert entry.params["method.aflora.modules.value"] is False
-    assert "head_learning_rate" not in entry.params
+    assert entry.settings["method"]["aflora"]["modules"] == ["query"]
 
 
 @pytest.mark.parametrize(
@@ -315,3 +315,88 @@ def test_an_enqueued_configuration_must_lie_in_the_space(
     tmp_path: Path, entry: list, message: str
 ) -> None:
     assert message in mistakes(changed(tmp_path, enqueue=entry))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"limits": {"score": "0.85"}}, "score takes a bound such as \">= 0.85\", got '0.85'"),
+        ({"limits": {"score": "<= 0.85"}}, "score is better when larger: its limit is >="),
+        ({"limits": {"train_seconds": ">= 3"}}, "train_seconds is better when smaller"),
+        ({"limits": {"train_seconds": "<= 0"}}, "is never 0 or less"),
+        ({"limits": {"scroe": ">= 1"}}, "unknown measure 'scroe'; did you mean 'score'?"),
+        ({"limits": {"score": ">= high"}}, "limits"),
+        ({"budget": {"stagnation": {"epsilon": 0.1}}}, "budget.stagnation.trials"),
+        ({"budget": {"trial_seconds": 0}}, "budget.trial_seconds"),
+        ({"failures": {"retries": -1}}, "failures.retries"),
+        ({"failures": {"hang_minutes": 0}}, "failures.hang_minutes"),
+        ({"pruner": {"name": "median", "promote": True}}, "promote is of pareto alone"),
+        ({"study": {"storage": "x.db"}}, "takes a URL such as postgresql://"),
+        ({"study": {"storage": "postgresql://u:secret@h/d"}}, "postgresql://u:…@h/d"),
+        ({"warm_start": "nowhere"}, "warm_start (line"),
+    ],
+)
+def test_a_mistake_in_what_surrounds_the_search_is_named(
+    tmp_path: Path, change: dict, message: str
+) -> None:
+    text = mistakes(changed(tmp_path, **change))
+    assert message in text
+    assert "secret" not in text
+
+
+def test_a_choice_opens_settings_beside_it_at_any_depth(tmp_path: Path) -> None:
+    rule = {"choice": {"paper": None, "official": {"window": {"choice": {4: None, 8: None}}}}}
+    path = changed(tmp_path, **search_of({"aflora": {"freeze": {"rule": rule}}}))
+    space = load_space(path)
+    found = [
+        TrialSettings.model_validate(s).method_settings for s in variants(space.tree, "aflora")
+    ]
+    assert {(s.freeze.rule, s.freeze.window) for s in found} == {  # type: ignore[union-attr]
+        ("paper", None),
+        ("official", 4),
+        ("official", 8),
+    }
+    again = load_space(write(tmp_path, yaml.safe_dump(space.resolved())))
+    assert again.resolved() == space.resolved()
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ({"choice": {"paper": None, "offical": None}}, "search.method.aflora.freeze.rule (line"),
+        ({"choice": {"paper": {"wndow": 3}}}, "did you mean 'window'?"),
+        ({"choice": {"paper": {"beta1": 0.5}}}, "opens beta1, which also stands beside it"),
+        ({"choice": {"paper": 3}}, "takes settings (key: value), got 3"),
+    ],
+)
+def test_a_mistake_below_a_choice_is_named(tmp_path: Path, rule: dict, message: str) -> None:
+    own = {"freeze": {"rule": rule, "beta1": 0.8}}
+    assert message in mistakes(changed(tmp_path, **search_of({"aflora": own})))
+
+
+def front_file(folder: Path, *settings: dict) -> str:
+    run = folder / "earlier"
+    run.mkdir()
+    members = [{"trial": 3 + i, "params": s} for i, s in enumerate(settings)]
+    (run / "front.json").write_text(json.dumps({"front": members}))
+    return str(run)
+
+
+def test_a_warm_start_takes_what_lies_in_the_space_and_says_what_does_not(tmp_path: Path) -> None:
+    inside = {"method": {"lora": {"rank": 3}}, "learning_rate": 1e-3, "head_learning_rate": 1e-3}
+    outside = inside | {"method": {"lora": {"rank": 64}}}
+    run = front_file(tmp_path, inside, outside)
+    loaded = load_space(changed(tmp_path, warm_start=run))
+    assert [(e.mark, e.settings) for e in loaded.enqueued] == [("earlier #3", inside)]
+    (note,) = loaded.notes
+    assert "earlier #4 is not in this space" in note
+    assert "64 is not in the space" in note
+
+
+def test_a_warm_start_from_nothing_that_fits_is_refused(tmp_path: Path) -> None:
+    outside = {"method": {"vera": {}}, "learning_rate": 1e-3}
+    run = front_file(tmp_path, outside)
+    text = mistakes(changed(tmp_path, warm_start=run))
+    assert "has no configuration on its front that lies in this space" in text
+    (Path(run) / "front.json").write_text("{")
+    assert "front.json is damaged" in mistakes(changed(tmp_path, warm_start=run))

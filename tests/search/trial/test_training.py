@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from search.record import FreezeEvent, RungReport
+from search.spec.relations import Length
 from search.spec.schema import Data, Generated, Space, Train
 from search.spec.settings import TrialSettings
 from search.spec.tasks import TASKS
 from search.trial.data import TaskData, prepare
 from search.trial.methods import counts_at_start
-from search.trial.training import TrialJob, run_trial, rung_steps, total_steps
+from search.trial.training import TrialJob, length_of, run_trial, rung_steps
 from tests.conftest import MINILM
 
 TASK = TASKS["negation"]
@@ -162,9 +163,9 @@ def test_rungs_lie_at_equal_parts_and_the_last_is_the_end() -> None:
 
 
 def test_epochs_become_optimizer_steps() -> None:
-    assert total_steps(Train(epochs=2, batch_size=8), 17) == 6
-    assert total_steps(Train(epochs=1, batch_size=8, accumulation=2), 17) == 2
-    assert total_steps(Train(steps=5), 17) == 5
+    assert length_of(Train(epochs=2, batch_size=8), 17) == Length(6, 3)
+    assert length_of(Train(epochs=1, batch_size=8, accumulation=2), 17) == Length(2, 2)
+    assert length_of(Train(steps=5), 17) == Length(5, 1)
 
 
 def test_counts_equal_the_published_ones_for_lora() -> None:

@@ -1,0 +1,182 @@
+"""Pareto pruning: a trial stops at a rung where others that cost less already score more."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.pruners import BasePruner
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial
+
+from search.engine.pruners.judge import Judge
+from search.pareto import crowding_distance, non_domination_rank
+from search.record import Rung
+from search.spec.objectives import OBJECTIVES
+
+RUNG = "rung:"
+
+
+class ParetoPruner(BasePruner):
+    """Asynchronous successive halving by non-dominated sorting, for any number of objectives.
+
+    A trial writes its objectives as a user attribute when it reaches a rung, ``rung:1`` for the
+    first::
+
+        trial.set_user_attr("rung:1", {"score": 0.71, "trainable_params": 2.1e4})
+        if pruner.prune(study, study.trials[trial.number]):
+            raise optuna.TrialPruned
+
+    At a rung that is looked at it is compared with what the others had **at the same rung**,
+    whatever became of them. Points are sorted by non-domination rank, within a rank by crowding
+    distance (Deb et al. 2002). The trial stops when it is dominated and does not belong to the
+    first ``keep`` of the points; nothing that no other trial dominates is ever stopped.
+
+    Rungs lie at equal parts of the training. Looked at are those at the parts start, start / keep,
+    start / keep², …, as successive halving has it (Li et al. 2020), so that each look costs the
+    survivors 1 / keep times as much as the one before.
+
+    Args:
+        objectives: keys of the attribute, in the order of the study's directions; by default the
+            study's metric names.
+        rungs: number of rungs; the last one is the end of training and is not judged.
+        keep: fraction of the points at a rung that go on, in (0, 1).
+        wait: points that a rung must hold, the trial itself included, before it is judged; ≥ 2.
+        start: part of the training before which nothing is judged, in [0, 1).
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        objectives: Sequence[str] | None = None,
+        *,
+        rungs: int = 5,
+        keep: float = 0.5,
+        wait: int = 4,
+        start: float = 0.2,
+    ) -> None:
+        if not _whole(rungs, 1):
+            raise ValueError(f"rungs must be a whole number of at least 1, got {rungs!r}")
+        if not (_number(keep) and 0 < keep < 1):
+            raise ValueError(f"keep must lie between 0 and 1, got {keep!r}")
+        if not _whole(wait, 2):
+            raise ValueError(f"wait must be a whole number of at least 2, got {wait!r}")
+        if not (_number(start) and 0 <= start < 1):
+            raise ValueError(f"start must lie in [0, 1), got {start!r}")
+        self.objectives = None if objectives is None else tuple(objectives)
+        self.rungs = rungs
+        self.keep = keep
+        self.wait = wait
+        self.start = start
+        self.looks = frozenset(_looks(rungs, keep, start))
+
+    def prune(self, study: Study, trial: FrozenTrial) -> bool:
+        """Whether a trial stops at the last rung it has reached.
+
+        Raises:
+            ValueError: the rung lacks an objective, or holds NaN.
+        """
+        reached = [int(key[len(RUNG) :]) for key in trial.user_attrs if key.startswith(RUNG)]
+        if not reached or max(reached) not in self.looks:
+            return False
+        key = f"{RUNG}{max(reached)}"
+        names = self.objectives or study.metric_names
+        if names is None:
+            raise ValueError("give ParetoPruner its objectives, or the study its metric names")
+        scales = [
+            _scale(name, direction) for name, direction in zip(names, study.directions, strict=True)
+        ]
+
+        def point(other: FrozenTrial) -> list[float]:
+            values: Mapping[str, Any] = other.user_attrs[key]
+            # This project's own studies keep beside what was measured what it would come to.
+            values = {**values, **values.get("measures", {}), **values.get("projected", {})}
+            if missing := [name for name in names if name not in values]:
+                raise ValueError(f"{key} of trial {other.number} lacks {missing[0]!r}")
+            return [scale(values[name]) for name, scale in zip(names, scales, strict=True)]
+
+        others = [
+            point(other)
+            for other in study.get_trials(deepcopy=False)
+            if other.number != trial.number and key in other.user_attrs
+        ]
+        return self.compare(point(trial), others) is not None
+
+    def compare(self, mine: Sequence[float], others: Sequence[Sequence[float]]) -> str | None:
+        """Why a trial stops, or None where it goes on.
+
+        Args:
+            mine: of the trial, minimised.
+            others: of every other trial at the same rung, minimised.
+        """
+        count = len(others) + 1
+        if count < self.wait:
+            return None
+        points: NDArray[np.float64] = np.array([mine, *others], dtype=np.float64)
+        dominators = (points <= points[0]).all(axis=1) & (points < points[0]).any(axis=1)
+        if not dominators.any():
+            return None
+        ranks = non_domination_rank(points)
+        rank = int(ranks[0])
+        crowding = crowding_distance(points[ranks == rank])
+        before = int((ranks < rank).sum()) + int((crowding > crowding[0]).sum())
+        kept = max(1, math.ceil(self.keep * count))
+        if before < kept:
+            return None
+        return (
+            f"dominated: place {before + 1} of {count} at this rung (non-domination rank {rank}), "
+            f"the best {kept} go on"
+        )
+
+
+class ParetoJudge(Judge):
+    """The pruner inside the engine, which keeps the points of every rung at hand."""
+
+    def __init__(self, pruner: ParetoPruner) -> None:
+        assert pruner.objectives is not None
+        self._pruner = pruner
+        self._names = pruner.objectives
+        self._points: dict[int, dict[int, list[float]]] = {}
+
+    def add(self, number: int, rung: Rung) -> None:
+        if rung.index in self._pruner.looks:
+            point = [OBJECTIVES[name].comparable(rung.projected[name]) for name in self._names]
+            self._points.setdefault(rung.index, {})[number] = point
+
+    def verdict(self, number: int, rung: Rung) -> str | None:
+        if rung.index not in self._pruner.looks or not rung.judged:
+            return None
+        points = self._points[rung.index]
+        others = [point for other, point in points.items() if other != number]
+        return self._pruner.compare(points[number], others)
+
+
+def _looks(rungs: int, keep: float, start: float) -> list[int]:
+    looks = []
+    part = max(start, 1.0 / rungs)
+    while part < 1.0 - 1e-9:
+        index = math.ceil(part * rungs - 1e-9)
+        if index < rungs:
+            looks.append(index)
+        part /= keep
+    return looks
+
+
+def _scale(name: str, direction: StudyDirection) -> Callable[[float], float]:
+    if name in OBJECTIVES:
+        return OBJECTIVES[name].comparable
+    sign = -1.0 if direction == StudyDirection.MAXIMIZE else 1.0
+    return lambda value: sign * value
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
