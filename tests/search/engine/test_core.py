@@ -7,91 +7,21 @@ from typing import Any
 
 import pytest
 
-from search.engine.core import Engine, Policy
 from search.engine.failures import Failure
 from search.engine.proposals import params_of
-from search.engine.pruners import Judge, make_judge
-from search.engine.study import SearchStudy, StudyHeader, Waiting
-from search.record import FreezeEvent, Rung, RungReport
-from search.spec.distributions import Branch, Choice, Float, Group, Subset
-from search.spec.schema import Budget, Failures, Pruner, Sampler
-
-OBJECTIVES = {"score": "max", "trainable_params": "min", "train_flops": "min"}
-ROLES = ("query", "value", "ffn_in")
-TREE = Group(
-    {
-        "method": Branch(
-            {
-                "aflora": Group({"rank": Choice((1, 2, 4)), "modules": Subset(ROLES, 1, 3)}),
-                "lora": Group({"rank": Choice((4, 8)), "modules": Subset(ROLES, 2, 3)}),
-            },
-            nested=True,
-        ),
-        "learning_rate": Float(1e-4, 1e-2, log=True),
-        "head_learning_rate": Float(1e-4, 1e-2, log=True),
-    }
+from search.engine.study import SearchStudy, Waiting
+from search.spec.schema import Budget, Pruner, Sampler
+from tests.search.engine.curves import (
+    OBJECTIVES,
+    ROLES,
+    STEPS,
+    TREE,
+    engine_on,
+    new_study,
+    report,
+    run,
+    train,
 )
-STEPS = 20
-
-
-def new_study(folder: Path) -> SearchStudy:
-    provenance = {"seed": 0, "data": "x", "study_id": "s"}
-    header = StudyHeader("n", "rte", "m", "accuracy", OBJECTIVES, provenance, {})
-    return SearchStudy.create(folder / "study.db", header)
-
-
-PARETO = Pruner(rungs=4, start=0.3, keep=0.5, wait=4)
-
-
-def engine_on(
-    study: SearchStudy,
-    trials: int = 12,
-    pruner: Pruner = PARETO,
-    now: float = 0.0,
-    **change: Any,
-) -> Engine:
-    given: dict[str, Any] = {
-        "tree": TREE,
-        "sampler": Sampler(startup=4),
-        "budget": Budget(trials=trials),
-        "seed": 7,
-        "failures": Failures(retries=0),
-        "promote": pruner.promote,
-    }
-    judge: Judge | None = make_judge(pruner, list(study.header.objectives))
-    return Engine(study, Policy(**(given | change)), judge, now)
-
-
-def report(settings: Any, index: int, of: int = 4, **measures: float) -> RungReport:
-    """A made-up learning curve that depends on the settings alone."""
-    ((name, own),) = settings["method"].items()
-    step = STEPS * index // of
-    params = 100.0 * own["rank"] * len(own["modules"])
-    skill = 0.5 + 0.04 * own["rank"] - abs(math.log10(settings["learning_rate"]) + 3) / 10
-    score = skill * step / STEPS
-    values = {"score": score, "trainable_params": params, "train_flops": params * step} | measures
-    projected = values | {"train_flops": params * STEPS}
-    events = (FreezeEvent(0, "ffn_in", "A", 3),) if name == "aflora" else ()
-    return RungReport(Rung(index, step, step / STEPS, values, projected, 0.0), events, STEPS)
-
-
-def train(
-    engine: Engine, number: int, settings: Any, now: float, rungs: range = range(1, 5)
-) -> float:
-    for index in rungs:
-        now += 1
-        if engine.report(number, report(settings, index), now, f"c/{number}/{index}") == "stop":
-            break
-    return now
-
-
-def run(engine: Engine, now: float = 0.0, most: int = 99) -> float:
-    for _ in range(most):
-        proposal = engine.ask(now)
-        if proposal is None:
-            break
-        now = train(engine, proposal.number, proposal.settings, now)
-    return now
 
 
 def test_states_are_honest(tmp_path: Path) -> None:

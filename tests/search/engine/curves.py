@@ -1,0 +1,124 @@
+"""A made-up search for tests: learning curves that depend on the settings alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from search.engine.core import Engine, Policy
+from search.engine.pruners import make_judge
+from search.engine.simulate import Step
+from search.engine.study import SearchStudy, StudyHeader
+from search.record import FreezeEvent, Rung, RungReport
+from search.spec.distributions import Branch, Choice, Float, Group, Subset
+from search.spec.schema import Budget, Failures, Pruner, Sampler
+
+OBJECTIVES = {"score": "max", "trainable_params": "min", "train_flops": "min"}
+ROLES = ("query", "value", "ffn_in")
+TREE = Group(
+    {
+        "method": Branch(
+            {
+                "aflora": Group({"rank": Choice((1, 2, 4)), "modules": Subset(ROLES, 1, 3)}),
+                "lora": Group({"rank": Choice((4, 8)), "modules": Subset(ROLES, 2, 3)}),
+            },
+            nested=True,
+        ),
+        "learning_rate": Float(1e-4, 1e-2, log=True),
+        "head_learning_rate": Float(1e-4, 1e-2, log=True),
+    }
+)
+# Without conditions, for samplers that take none.
+FLAT = Group(
+    {
+        "method": Branch(
+            {"aflora": Group({"rank": Choice((1, 2, 4)), "modules": Subset(ROLES, 1, 3)})},
+            nested=True,
+        ),
+        "learning_rate": Choice((1e-4, 1e-3, 1e-2)),
+        "head_learning_rate": Choice((1e-3,)),
+    }
+)
+STEPS = 20
+RUNGS = 4
+
+
+def new_study(folder: Path, objectives: Mapping[str, str] = OBJECTIVES) -> SearchStudy:
+    provenance = {"seed": 0, "data": "x", "study_id": "s"}
+    header = StudyHeader("n", "rte", "m", "accuracy", objectives, provenance, {})
+    return SearchStudy.create(folder / "study.db", header)
+
+
+PARETO = Pruner(rungs=RUNGS, start=0.3, keep=0.5, wait=4)
+
+
+def engine_on(
+    study: SearchStudy,
+    trials: int = 12,
+    pruner: Pruner = PARETO,
+    now: float = 0.0,
+    **change: Any,
+) -> Engine:
+    given: dict[str, Any] = {
+        "tree": TREE,
+        "sampler": Sampler(startup=4),
+        "budget": Budget(trials=trials),
+        "seed": 7,
+        "failures": Failures(retries=0),
+        "promote": pruner.promote,
+    }
+    judge = make_judge(pruner, list(study.header.objectives))
+    return Engine(study, Policy(**(given | change)), judge, now)
+
+
+def report(
+    settings: Mapping[str, Any], index: int, of: int = RUNGS, **measures: float
+) -> RungReport:
+    """The rung of a made-up learning curve."""
+    ((name, own),) = settings["method"].items()
+    step = STEPS * index // of
+    params = 100.0 * own["rank"] * len(own["modules"])
+    skill = 0.5 + 0.04 * own["rank"] - abs(math.log10(settings["learning_rate"]) + 3) / 10
+    values = {
+        "score": skill * step / STEPS,
+        "trainable_params": params,
+        "train_flops": params * step,
+        "total_seconds": float(step),
+    } | measures
+    projected = values | {"train_flops": params * STEPS}
+    events = (FreezeEvent(0, "ffn_in", "A", 3),) if name == "aflora" else ()
+    return RungReport(Rung(index, step, step / STEPS, values, projected, 0.0), events, STEPS)
+
+
+def curve(settings: Mapping[str, Any], number: int) -> Sequence[Step]:
+    return [Step(5.0, report(settings, index)) for index in range(1, RUNGS + 1)]
+
+
+def train(
+    engine: Engine,
+    number: int,
+    settings: Mapping[str, Any],
+    now: float,
+    rungs: range = range(1, RUNGS + 1),
+) -> float:
+    for index in rungs:
+        now += 1
+        told = engine.report(number, report(settings, index), now, f"c/{number}/{index}")
+        if told != "continue":
+            break
+    return now
+
+
+def run(engine: Engine, now: float = 0.0, most: int = 99) -> float:
+    """One trial after another; the trials that were handed out are at most ``most``."""
+    for _ in range(most):
+        proposal = engine.ask(now)
+        if proposal is None:
+            break
+        reached = proposal.checkpoint.rsplit("/", 1)[1] if proposal.checkpoint else 0
+        now = train(
+            engine, proposal.number, proposal.settings, now, range(int(reached) + 1, RUNGS + 1)
+        )
+    return now
