@@ -106,7 +106,7 @@ def test_a_search_that_still_grows_does_not_stagnate(tmp_path: Path) -> None:
 
 
 def within(trial: TrialRecord) -> bool:
-    return trial.measures["trainable_params"] <= 400
+    return trial.measures["trainable_params"] <= 200
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2", "nsga3", "gp"])
@@ -118,7 +118,7 @@ def test_limits_keep_the_front_and_lead_the_sampler(tmp_path: Path, sampler: str
         pruner=NONE,
         tree=FLAT,  # nsga2, nsga3 and gp learn only about settings that every trial has
         sampler=Sampler(name=sampler, startup=6, **options),
-        limits=parse_limits({"trainable_params": "<= 400", "score": ">= 0.2"}),
+        limits=parse_limits({"trainable_params": "<= 200", "score": ">= 0.2"}),
     )
     simulate(engine, curve, 1)
     record = engine.record()
