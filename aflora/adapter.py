@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from aflora.config import AFLoRAConfig
 from aflora.layer import AFLoRALinear
@@ -54,14 +54,56 @@ def place(model: nn.Module, config: AFLoRAConfig) -> Placement:
 
     Raises:
         ValueError: the model is adapted already, its architecture is unknown, a role has no module
-            in it or one that is not linear, or the rank does not fit a layer.
+            in it or one that is not linear, is shared or is never called, the rank does not fit a
+            layer, or the head shares a parameter with the rest.
     """
     if any(True for _ in adapted_layers(model)):
         raise ValueError(f"{type(model).__name__} is adapted already")
     targets = find_targets(model, config.modules, config.patterns, config.layers)
     head = tuple(head_modules(model, config.head))
+    _refuse_bypassed(model, targets)
+    _refuse_shared(model, targets)
+    _refuse_tied(model, head)
     ranked = tuple((target, _checked_rank(model, target, config, head)) for target in targets)
     return Placement(ranked, head)
+
+
+def _refuse_bypassed(model: nn.Module, targets: Sequence[Target]) -> None:
+    """torch's own transformer modules read the weights of their layers and never call them."""
+    for target in targets:
+        parent = model.get_submodule(target.name.rpartition(".")[0])
+        if isinstance(parent, nn.MultiheadAttention | nn.TransformerEncoderLayer):
+            raise ValueError(
+                f"{target.name} cannot be adapted: torch's {type(parent).__name__} reads its "
+                "weight without calling it, so that an adapter there would have no effect"
+            )
+
+
+def _refuse_shared(model: nn.Module, targets: Sequence[Target]) -> None:
+    paths: dict[int, list[str]] = {}
+    for path, module in model.named_modules(remove_duplicate=False):
+        paths.setdefault(id(module), []).append(path)
+    for target in targets:
+        if len(same := paths[id(model.get_submodule(target.name))]) > 1:
+            raise ValueError(
+                f"{target.name} cannot be adapted: it is one module with {same[1]}, and only one "
+                "of the two would be"
+            )
+
+
+def _refuse_tied(model: nn.Module, head: Sequence[str]) -> None:
+    """A parameter of the head that also lies outside would train, and be saved, there too."""
+    inside: dict[int, str] = {}
+    outside: dict[int, str] = {}
+    for path, parameter in model.named_parameters(remove_duplicate=False):
+        in_head = any(path.startswith(f"{module}.") for module in head)
+        (inside if in_head else outside)[id(parameter)] = path
+    for key, path in inside.items():
+        if key in outside:
+            raise ValueError(
+                f"the head cannot hold {path}: it is one parameter with {outside[key]}, which "
+                "would then train as well"
+            )
 
 
 def adapt(model: nn.Module, config: AFLoRAConfig) -> nn.Module:
@@ -175,6 +217,15 @@ def head_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
         f"{path}.{name}": parameter
         for path in head
         for name, parameter in unwrapped(model).get_submodule(path).named_parameters()
+    }
+
+
+def head_state(model: nn.Module, head: Sequence[str]) -> dict[str, Tensor]:
+    """Parameters and buffers of modules by their path; the model's own tensors, detached."""
+    return {
+        f"{path}.{name}": tensor
+        for path in head
+        for name, tensor in unwrapped(model).get_submodule(path).state_dict().items()
     }
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from aflora.adapter import adapter_config
@@ -19,7 +23,7 @@ from aflora.freezer import Freezer
 FREEZER_FILE = "freezer.safetensors"
 
 
-class AFLoRACallback(TrainerCallback):
+class AFLoRACallback(TrainerCallback, ExportableState):
     """Scores before clipping, freezes, then clips.
 
     Trainer clips before a callback can see the gradient, so its own clipping has to be off
@@ -69,7 +73,25 @@ class AFLoRACallback(TrainerCallback):
         path = Path(self.resume_from or default) / FREEZER_FILE
         if not path.exists():
             raise ValueError(f"cannot resume: {path} is missing, and with it what was frozen")
-        self._freezer.load_state_dict(load_file(path))
+        try:
+            saved = load_file(path)
+        except SafetensorError as error:
+            raise ValueError(f"cannot resume: {path} is damaged: {error}") from error
+        # Trainer does not say which checkpoint it resumes from, but hands over what it read there.
+        told: Any = state.stateful_callbacks
+        told = told.get(type(self).__name__) if isinstance(told, dict) else None
+        digest = told.get("attributes", {}).get("digest") if isinstance(told, dict) else None
+        if digest is not None and digest != _digest(saved):
+            raise ValueError(
+                f"cannot resume: {path} is not of the checkpoint that Trainer resumes from; give "
+                "AFLoRACallback(resume_from=…) the folder that Trainer.train is given"
+            )
+        self._freezer.load_state_dict(saved)
+
+    def state(self) -> dict[str, Any]:
+        """What Trainer writes into its own state: which freezer belongs to the checkpoint."""
+        digest = None if self._freezer is None else _digest(self._freezer.state_dict())
+        return {"args": {"clip": self.clip}, "attributes": {"digest": digest}}
 
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -94,6 +116,14 @@ class AFLoRACallback(TrainerCallback):
         folder = Path(args.output_dir or ".") / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
         tensors = {key: t.contiguous().cpu() for key, t in self.freezer.state_dict().items()}
         save_file(tensors, folder / FREEZER_FILE)
+
+
+def _digest(state: Mapping[str, Tensor]) -> str:
+    found = hashlib.sha256()
+    for key in sorted(state):
+        found.update(key.encode())
+        found.update(state[key].detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
 
 
 def _refuse(args: TrainingArguments) -> None:

@@ -17,11 +17,12 @@ from aflora.adapter import (
     adapted_layers,
     adapter_config,
     adapter_parameters,
-    head_parameters,
+    head_state,
     place,
 )
 from aflora.config import AFLoRAConfig
 from aflora.linear import features, is_linear
+from aflora.roles import head_modules
 from aflora.wrappers import unwrapped
 
 CONFIG_FILE = "aflora.json"
@@ -34,13 +35,24 @@ _NORM_TOLERANCE = 0.01
 
 
 def adapter_state(model: nn.Module) -> dict[str, Tensor]:
-    """Adapter and head by parameter path, detached: contiguous copies on the CPU.
+    """Adapter and head, its buffers too, by path: contiguous copies on the CPU.
 
     Raises:
         ValueError: the model is not adapted.
     """
-    parameters = adapter_parameters(model) | head_parameters(model)
-    return {name: p.detach().cpu().contiguous() for name, p in parameters.items()}
+    return {
+        name: torch.empty_like(tensor, device="cpu", memory_format=torch.contiguous_format).copy_(
+            tensor
+        )
+        for name, tensor in _tensors(model).items()
+    }
+
+
+def _tensors(model: nn.Module) -> dict[str, Tensor]:
+    """What is saved: the model's own tensors, detached."""
+    adapter = {name: p.detach() for name, p in adapter_parameters(model).items()}
+    head = head_modules(unwrapped(model), adapter_config(model).head)
+    return adapter | head_state(model, head)
 
 
 def save(model: nn.Module, folder: str | Path) -> None:
@@ -89,8 +101,7 @@ def load(model: nn.Module, folder: str | Path) -> nn.Module:
     if adapted:
         if adapter_config(model) != config:
             raise ValueError(f"{folder} holds an adapter with other settings than the model's")
-        parameters = adapter_parameters(model) | head_parameters(model)
-        shapes = {name: tuple(p.shape) for name, p in parameters.items()}
+        shapes = {name: tuple(tensor.shape) for name, tensor in _tensors(model).items()}
         bases = {name: layer.base for name, layer in adapted_layers(model)}
     else:
         try:
@@ -107,8 +118,8 @@ def load(model: nn.Module, folder: str | Path) -> nn.Module:
             )
     if not adapted:
         adapt(model_inside, config)
-    for name, parameter in (adapter_parameters(model) | head_parameters(model)).items():
-        parameter.data.copy_(state[name])
+    for name, tensor in _tensors(model).items():
+        tensor.copy_(state[name])
     return model
 
 
@@ -118,10 +129,13 @@ def _read_config(path: Path) -> tuple[AFLoRAConfig, dict[str, float]]:
         if about["format"] != FORMAT:
             raise ValueError(f"its format is {about['format']!r}, not {FORMAT}")
         norms = {str(name): float(norm) for name, norm in about["backbone_norms"].items()}
+        for name, norm in norms.items():
+            if not (math.isfinite(norm) and norm >= 0):
+                raise ValueError(f"the norm of {name} is {norm!r}")
         return AFLoRAConfig.from_dict(about["config"]), norms
     except KeyError as error:
         raise ValueError(f"{path} is not an AFLoRA config: it has no {error}") from error
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, OverflowError, RecursionError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is not an AFLoRA config: {error}") from error
 
 
@@ -139,9 +153,8 @@ def _planned(
         into, out = features(base)
         for part, shape in {"A": (rank, into), "B": (out, rank), "d": (rank,), "b": (out,)}.items():
             shapes[f"{target.name}.{part}"] = shape
-    for path in placement.head:
-        for name, parameter in model.get_submodule(path).named_parameters():
-            shapes[f"{path}.{name}"] = tuple(parameter.shape)
+    for name, tensor in head_state(model, placement.head).items():
+        shapes[name] = tuple(tensor.shape)
     return shapes, bases
 
 
@@ -156,6 +169,8 @@ def _check_fit(path: Path, state: dict[str, Tensor], shapes: dict[str, tuple[int
                 f"{path} does not fit this model: {name!r} has shape "
                 f"{tuple(state[name].shape)}, the model wants {shape}"
             )
+        if state[name].is_complex() or not bool(state[name].isfinite().all()):
+            raise ValueError(f"{path} is damaged: {name!r} holds what is no number")
 
 
 def _norm(base: nn.Linear) -> float | None:

@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -70,7 +70,9 @@ class FreezeConfig:
         score: what is smoothed into the score, g being the gradient and w the weight:
             ``gradient`` abs(g), ``weight_gradient`` abs(w·g), ``gradient_over_weight`` abs(g/w); or
             ``magnitude``, abs(w) itself, not smoothed (see :mod:`aflora.score`).
-        beta1: smoothing of the sensitivity, in [0, 1).
+        beta1: smoothing of the sensitivity, in [0, 1). With 0 it equals the importance of the step,
+            the uncertainty is 0 and with it every score: matrices then freeze in module order under
+            ``paper`` and not at all under ``official``.
         beta2: smoothing of the uncertainty, in [0, 1).
         start: up to where nothing freezes (t_i): a fraction of all optimizer steps, or
             :class:`Epochs`.
@@ -195,7 +197,11 @@ class AFLoRAConfig:
     def __post_init__(self) -> None:
         if not _is_whole(self.rank, 1):
             raise ValueError(f"rank must be a whole number of at least 1, got {self.rank!r}")
-        if isinstance(self.modules, str) or not self.modules:
+        if (
+            not isinstance(self.modules, Collection)
+            or isinstance(self.modules, str)
+            or not self.modules
+        ):
             raise ValueError(f"modules must be a list of at least one role, got {self.modules!r}")
         object.__setattr__(self, "modules", tuple(self.modules))
         for role in self.modules:
@@ -218,23 +224,25 @@ class AFLoRAConfig:
                 )
         for role, pattern in self.patterns.items():
             try:
-                re.compile(pattern)
-            except (re.error, TypeError) as error:
+                re.compile(f"{pattern:s}")
+            except (re.error, TypeError, ValueError) as error:
                 raise ValueError(
                     f"patterns[{role!r}] is no regular expression: {pattern!r} ({error})"
                 ) from error
         if not (_is_number(self.scale) and self.scale > 0):
             raise ValueError(f"scale must be larger than 0, got {self.scale!r}")
         if self.layers is not None:
-            if isinstance(self.layers, str) or not self.layers:
+            if not isinstance(self.layers, Collection) or not self.layers:
                 raise ValueError(f"layers must be a list of indices or None, got {self.layers!r}")
             for layer in self.layers:
                 if not _is_whole(layer, 0):
                     raise ValueError(f"layers must hold indices from 0 up, got {layer!r}")
             object.__setattr__(self, "layers", tuple(sorted(set(self.layers))))
         if self.head is not None:
-            if isinstance(self.head, str) or not all(
-                isinstance(name, str) and name for name in self.head
+            if (
+                not isinstance(self.head, Collection)
+                or isinstance(self.head, str)
+                or not all(isinstance(name, str) and name for name in self.head)
             ):
                 raise ValueError(f"head must be a list of module names, got {self.head!r}")
             object.__setattr__(self, "head", tuple(self.head))
@@ -246,7 +254,7 @@ class AFLoRAConfig:
     def trains_projections_of(self, role: str) -> bool:
         """Whether A and B of modules with this role train at first."""
         if self.trainable_projections == "ffn":
-            return role in FFN_ROLES
+            return FFN_ROLES.issuperset(role.split("+"))  # a fused module plays several
         return self.trainable_projections == "all"
 
     def to_dict(self) -> dict[str, Any]:

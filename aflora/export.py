@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from aflora.adapter import adapted_layers, adapter_config, head_parameters
+from aflora.adapter import adapted_layers, adapter_config, head_state
 from aflora.linear import is_conv1d
 from aflora.roles import head_modules
 from aflora.wrappers import unwrapped
@@ -28,6 +29,13 @@ _TASK_TYPES = {
     "ForConditionalGeneration": "SEQ_2_SEQ_LM",
     "ForCausalLM": "CAUSAL_LM",
     "LMHeadModel": "CAUSAL_LM",
+}
+
+# Modules that PEFT trains and saves by itself for a task type, by the end of their paths.
+_ALWAYS_SAVED = {
+    "SEQ_CLS": ("classifier", "score"),
+    "TOKEN_CLS": ("classifier", "score"),
+    "QUESTION_ANS": ("qa_outputs",),
 }
 
 
@@ -49,8 +57,9 @@ def export_lora(model: nn.Module, folder: str | Path) -> None:
     for name, layer in layers.items():
         weights[f"base_model.model.{name}.lora_A.weight"] = layer.A
         weights[f"base_model.model.{name}.lora_B.weight"] = layer.effective_B()
-    for name, parameter in head_parameters(model).items():
-        weights[f"base_model.model.{name}"] = parameter
+    head = head_modules(model, config.head)
+    for name, tensor in head_state(model, _wrapped_by_peft(model, head)).items():
+        weights[f"base_model.model.{name}"] = tensor
 
     ranks = Counter(layer.rank for layer in layers.values())
     rank = max(ranks, key=lambda r: (ranks[r], r))
@@ -60,9 +69,7 @@ def export_lora(model: nn.Module, folder: str | Path) -> None:
     }
     about: dict[str, Any] = {
         "peft_type": "LORA",
-        "task_type": next(
-            (task for end, task in _TASK_TYPES.items() if type(model).__name__.endswith(end)), None
-        ),
+        "task_type": _task_type(model, head),
         "base_model_name_or_path": getattr(model, "name_or_path", None) or None,
         "inference_mode": True,
         "bias": "none",
@@ -73,13 +80,35 @@ def export_lora(model: nn.Module, folder: str | Path) -> None:
         "alpha_pattern": other,
         "lora_dropout": 0.0,
         "target_modules": list(layers),
-        "modules_to_save": head_modules(model, config.head) or None,
+        "modules_to_save": head or None,
     }
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     save_file(
-        {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()},
+        {name: tensor.detach().cpu().clone().contiguous() for name, tensor in weights.items()},
         folder / WEIGHTS_FILE,
         metadata={"format": "pt"},
     )
     (folder / CONFIG_FILE).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+
+
+def _task_type(model: nn.Module, head: Sequence[str]) -> str | None:
+    """PEFT's task type; None where it would make PEFT look for a module that was not trained."""
+    name = type(model).__name__
+    task = next((task for end, task in _TASK_TYPES.items() if name.endswith(end)), None)
+    for path, _ in model.named_modules():
+        if path.endswith(_ALWAYS_SAVED.get(task or "", ())) and not any(
+            path == module or path.startswith(f"{module}.") for module in head
+        ):
+            return None
+    return task
+
+
+def _wrapped_by_peft(model: nn.Module, head: Sequence[str]) -> list[str]:
+    """Modules that PEFT loads in full: it compares only the ends of paths."""
+    found: list[str] = []
+    for path, _ in model.named_modules():
+        inside = any(path.startswith(f"{outer}.") for outer in found)
+        if head and path.endswith(tuple(head)) and not inside:
+            found.append(path)
+    return found

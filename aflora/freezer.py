@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from aflora.adapter import Projection, adapter_config, projections
+from aflora.adapter import (
+    Projection,
+    adapter_config,
+    adapter_parameters,
+    head_parameters,
+    projections,
+)
 from aflora.config import FreezeConfig
 from aflora.schedule import Schedule
 from aflora.score import SmoothedScore, importance
@@ -53,6 +62,8 @@ class Freezer:
         config: score, schedule and rule.
         total_steps: T, optimizer steps of the whole training.
         steps_per_epoch: optimizer steps of an epoch; needed where the config counts in epochs.
+        others: further parameters that train. A matrix may go without a gradient for a step, if
+            its layer was dropped; a step in which nothing has one is a mistake.
 
     Attributes:
         frozen_at: name of a matrix → optimizer step at which it was chosen.
@@ -69,8 +80,10 @@ class Freezer:
         config: FreezeConfig,
         total_steps: int,
         steps_per_epoch: float | None = None,
+        others: Sequence[nn.Parameter] = (),
     ) -> None:
         self.config = config
+        self._others = list(others)
         self.schedule = Schedule.of(config, total_steps, steps_per_epoch)
         self.matrices = list(matrices)
         self.frozen_at: dict[str, int] = {}
@@ -94,7 +107,9 @@ class Freezer:
             ValueError: the model is not adapted, or is sharded by ZeRO or FSDP, or its config does
                 not fit the number of steps.
         """
-        return cls(projections(model), adapter_config(model).freeze, total_steps, steps_per_epoch)
+        trained = {**adapter_parameters(model), **head_parameters(model)}
+        freeze = adapter_config(model).freeze
+        return cls(projections(model), freeze, total_steps, steps_per_epoch, [*trained.values()])
 
     @property
     def live(self) -> list[Projection]:
@@ -121,8 +136,8 @@ class Freezer:
             Names of the matrices frozen now.
 
         Raises:
-            ValueError: the step is negative, no matrix has a gradient, or the optimizer is
-                DeepSpeed's.
+            ValueError: the step is negative, nothing has a gradient, a matrix was frozen by someone
+                else, or the optimizer is DeepSpeed's.
         """
         if step < 0:
             raise ValueError(f"step counts optimizer steps from 0, got {step!r}")
@@ -130,17 +145,25 @@ class Freezer:
         live = self.live
         if not live:
             return []
-        self._take_in(live, step)
+        self._take_in(live, step, optimizer)
         chosen = [live[position] for position in self._select(live, step)]
         for matrix in chosen:
             self._freeze(matrix, step, optimizer)
         if chosen:
-            allow_recompilation()
+            allow_recompilation(len(chosen))
         return [matrix.name for matrix in chosen]
 
-    def _take_in(self, live: Sequence[Projection], step: int) -> None:
+    def _take_in(
+        self, live: Sequence[Projection], step: int, optimizer: torch.optim.Optimizer | None
+    ) -> None:
+        for matrix in live:
+            if not matrix.parameter.requires_grad:
+                raise ValueError(
+                    f"{matrix.name} does not train, but this freezer has not frozen it: a model "
+                    "that was frozen before needs load_state_dict of the freezer that did it"
+                )
         finite = _finite([matrix.parameter.grad for matrix in live])
-        if not any(flag is not None for flag in finite):
+        if not any(flag is not None for flag in finite) and not self._anything_trains(optimizer):
             raise ValueError(
                 f"no matrix has a gradient at step {step}: call Freezer.step after backward and "
                 "before zero_grad"
@@ -164,6 +187,11 @@ class Freezer:
                     # The authors' code has |sign(w)·g|.
                     taken.masked_fill_(matrix.parameter == 0, 0.0)
             self._scores[matrix.name].take_in(taken, step)
+
+    def _anything_trains(self, optimizer: torch.optim.Optimizer | None) -> bool:
+        groups = [] if optimizer is None else optimizer.param_groups
+        parameters = chain(self._others, *(group["params"] for group in groups))
+        return any(parameter.grad is not None for parameter in parameters)
 
     def _select(self, live: Sequence[Projection], step: int) -> list[int]:
         looks = step % self.config.interval == 0
@@ -205,6 +233,7 @@ class Freezer:
         about: dict[str, Any] = {
             "frozen_at": self.frozen_at,
             "skipped_gradients": self.skipped_gradients,
+            "settings": self._settings(),
         }
         encoded = bytearray(json.dumps(about).encode())
         return self._tensors() | {"about": torch.frombuffer(encoded, dtype=torch.uint8)}
@@ -213,20 +242,22 @@ class Freezer:
         """Go on from a saved state: scores as they were, frozen matrices frozen again.
 
         Raises:
-            ValueError: the state is of other matrices or of another rule; nothing has changed then.
+            ValueError: the state is damaged, or of other matrices, settings or steps; nothing has
+                changed then.
         """
-        if "about" not in state:
-            raise ValueError("the freezer's state has no entry 'about'")
-        about = json.loads(bytes(state["about"].tolist()).decode())
-        frozen_at: dict[str, int] = about["frozen_at"]
-        names = {matrix.name for matrix in self.matrices}
+        frozen_at, skipped = self._read_about(state)
         scores = {
-            name: SmoothedScore(score.sensitivity, score.beta1, score.beta2, score.window_steps)
-            for name, score in self._scores.items()
-            if name not in frozen_at
+            matrix.name: SmoothedScore(
+                matrix.parameter,
+                self.config.beta1,
+                self.config.beta2,
+                self.config.window_steps,
+            )
+            for matrix in self.matrices
+            if matrix.name not in frozen_at and self.config.score != "magnitude"
         }
         expected = {f"{kind}/{name}" for name, s in scores.items() for kind in s.state()}
-        if wrong := (expected | {"about"}) ^ state.keys() | (frozen_at.keys() - names):
+        if wrong := (expected | {"about"}) ^ state.keys():
             raise ValueError(f"the freezer's state does not fit this model: {min(wrong)!r}")
         for name, score in scores.items():
             for kind, tensor in score.state().items():
@@ -236,13 +267,57 @@ class Freezer:
                         f"the freezer's state does not fit this model: {name!r} has shape "
                         f"{tuple(saved.shape)}, the model wants {tuple(tensor.shape)}"
                     )
+                if not bool(saved.isfinite().all()):
+                    raise ValueError(f"the freezer's state is damaged: {kind}/{name} is no number")
                 tensor.copy_(saved)
         self._scores = scores
-        self.frozen_at = dict(frozen_at)
-        self.skipped_gradients = int(about["skipped_gradients"])
+        self.frozen_at = frozen_at
+        self.skipped_gradients = skipped
         for matrix in self.matrices:
             if matrix.name in frozen_at:
                 _stop_training(matrix.parameter)
+            else:
+                # It may have been frozen later on, before training went back to this state.
+                matrix.parameter.requires_grad_(True)
+
+    def _read_about(self, state: Mapping[str, Tensor]) -> tuple[dict[str, int], int]:
+        """When what froze and how many gradients were skipped, checked."""
+        if "about" not in state:
+            raise ValueError("the freezer's state has no entry 'about'")
+        try:
+            about = json.loads(bytes(state["about"].tolist()).decode())
+            frozen_at, skipped = dict(about["frozen_at"]), about["skipped_gradients"]
+            settings = dict(about["settings"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"the freezer's state is damaged: {error!r}") from None
+        names = {matrix.name for matrix in self.matrices}
+        if foreign := frozen_at.keys() - names:
+            raise ValueError(f"the freezer's state does not fit this model: {min(foreign)!r}")
+        total = self.schedule.total_steps
+        for name, step in [*frozen_at.items(), ("skipped_gradients", skipped)]:
+            most = math.inf if name == "skipped_gradients" else total
+            if not (isinstance(step, int) and not isinstance(step, bool) and 0 <= step < most):
+                raise ValueError(f"the freezer's state is damaged: {name} is {step!r}")
+        for name, value in self._settings().items():
+            if settings.get(name) != value:
+                raise ValueError(
+                    f"the freezer's state was saved with {name} = {settings.get(name)!r}, this "
+                    f"freezer has {value!r}"
+                )
+        return frozen_at, skipped
+
+    def _settings(self) -> dict[str, Any]:
+        """What two freezers must agree on for one to go on where the other stopped."""
+        config, schedule = self.config, self.schedule
+        return {
+            "rule": config.rule,
+            "score": config.score,
+            "beta1": config.beta1,
+            "beta2": config.beta2,
+            "interval": config.interval,
+            "window": config.window_steps,
+            **dataclasses.asdict(schedule),
+        }
 
     def _tensors(self) -> dict[str, Tensor]:
         return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -25,8 +26,8 @@ class AFLoRALinear(nn.Module):
     product; B has none of its own at any time, for d and b need that of B_eff.
 
     A and B are Kaiming-uniform, d starts at 0.1 and b at 0: the adapted layer starts equal to
-    the layer it wraps. They are kept in fp32 whatever the layer's dtype; under autocast the two
-    thin products run in its dtype.
+    the layer it wraps. They are kept in fp32 even where the layer is narrower; under autocast the
+    two thin products run in its dtype.
 
     Args:
         base: the layer to wrap, an ``nn.Linear`` or transformers' ``Conv1D``; its parameters are
@@ -66,11 +67,15 @@ class AFLoRALinear(nn.Module):
         self.layer = layer
         self.role = role
         self.base = base.requires_grad_(False)
-        device = base.weight.device
-        self.A = nn.Parameter(torch.empty(rank, self.in_features, device=device))
-        self.B = nn.Parameter(torch.empty(self.out_features, rank, device=device))
-        self.d = nn.Parameter(torch.full((rank,), INITIAL_D, device=device))
-        self.b = nn.Parameter(torch.zeros(self.out_features, device=device))
+        stored = base.weight.dtype if base.weight.is_floating_point() else torch.float32
+        kind: Any = {
+            "device": base.weight.device,
+            "dtype": torch.promote_types(stored, torch.float32),
+        }
+        self.A = nn.Parameter(torch.empty(rank, self.in_features, **kind))
+        self.B = nn.Parameter(torch.empty(self.out_features, rank, **kind))
+        self.d = nn.Parameter(torch.full((rank,), INITIAL_D, **kind))
+        self.b = nn.Parameter(torch.zeros(self.out_features, **kind))
         for projection in (self.A, self.B):
             nn.init.kaiming_uniform_(projection, a=math.sqrt(5))
             projection.requires_grad_(train_projections)

@@ -53,8 +53,8 @@ class Schedule:
             steps_per_epoch: optimizer steps of an epoch; needed where the config counts in epochs.
 
         Raises:
-            ValueError: start or end lies past the training or they are out of order, the interval
-                is longer than the schedule, or an epoch's steps are not given but needed.
+            ValueError: start or end lies past the training or they are out of order, interval or
+                window is longer than the schedule, or an epoch's steps are not given but needed.
         """
         if not isinstance(total_steps, int) or total_steps < 1:
             raise ValueError(
@@ -72,6 +72,11 @@ class Schedule:
                 f"freeze.interval is {config.interval} steps, longer than the schedule: it has "
                 f"{end - start}, from step {start} (freeze.start) to {end} (freeze.end) of "
                 f"{total_steps}"
+            )
+        if config.window_steps > end:
+            raise ValueError(
+                f"freeze.window is {config.window_steps} steps, but everything is frozen from step "
+                f"{end} on (freeze.end): no window would ever be over, and every score would be 0"
             )
         return cls(total_steps, start, end, config.exponent, config.exponent_of)
 

@@ -18,8 +18,10 @@ def importance(score: Score, weight: Tensor, gradient: Tensor) -> Tensor:
     .. math:: |g|, \quad |w \cdot g| \quad\text{or}\quad |g / w|
 
     for ``gradient``, ``weight_gradient`` and ``gradient_over_weight`` (arXiv 2403.13269, table 4),
-    and abs(w) for ``magnitude``; the matrix's shape.
+    and abs(w) for ``magnitude``; the matrix's shape. At least in fp32: products of two smoothed
+    gradients are too small for a half.
     """
+    weight, gradient = weight.to(score_dtype(weight)), gradient.to(score_dtype(gradient))
     if score == "gradient":
         return gradient.abs()
     if score == "weight_gradient":
@@ -27,6 +29,11 @@ def importance(score: Score, weight: Tensor, gradient: Tensor) -> Tensor:
     if score == "gradient_over_weight":
         return gradient.abs() / weight.abs().clamp_(min=SMALLEST_WEIGHT)
     return weight.abs()
+
+
+def score_dtype(tensor: Tensor) -> torch.dtype:
+    """What scores of a tensor are kept in: its own dtype, or fp32 where that is narrower."""
+    return torch.promote_types(tensor.dtype, torch.float32)
 
 
 class SmoothedScore:
@@ -51,12 +58,13 @@ class SmoothedScore:
     """
 
     def __init__(self, like: Tensor, beta1: float, beta2: float, window: int = 0) -> None:
+        dtype = score_dtype(like)
         self.beta1 = beta1
         self.beta2 = beta2
         self.window_steps = window
-        self.sensitivity = torch.zeros_like(like, requires_grad=False)
-        self.uncertainty = torch.zeros_like(like, requires_grad=False)
-        self.window = torch.zeros_like(like, requires_grad=False) if window else None
+        self.sensitivity = torch.zeros_like(like, dtype=dtype, requires_grad=False)
+        self.uncertainty = torch.zeros_like(self.sensitivity)
+        self.window = torch.zeros_like(self.sensitivity) if window else None
 
     def take_in(self, importance: Tensor | None, step: int) -> None:
         """Take in the importance of step ``step`` (t, counted from 0), None where it is unknown."""

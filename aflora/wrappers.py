@@ -71,13 +71,15 @@ def _wrapped(part: object) -> Iterator[object]:
             return
 
 
-def allow_recompilation() -> None:
-    """Let torch.compile compile once more.
+def allow_recompilation(frozen: int) -> None:
+    """Let torch.compile compile anew after so many matrices were frozen at once.
 
     Turning ``requires_grad`` off changes the backward graph, so compiled code is compiled anew
-    after each freezing event; by default it silently gives up after eight times. Where nothing is
-    compiled a higher limit changes nothing.
+    after each freezing event; by default it silently gives up after eight times. A whole model is
+    compiled once more for training and, if it is evaluated in between, once for that; of a model
+    whose layers are compiled one by one, the code they share as often for each matrix. Where
+    nothing is compiled a higher limit changes nothing.
     """
     if "torch._dynamo" in sys.modules:
-        torch._dynamo.config.recompile_limit += 1
-        torch._dynamo.config.accumulated_recompile_limit += 1
+        torch._dynamo.config.recompile_limit += 2 * frozen
+        torch._dynamo.config.accumulated_recompile_limit += 2 * frozen

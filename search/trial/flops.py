@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from aflora import AFLoRALinear
 
 # Sequences and tokens of the passes that are counted: as many as the formula has coefficients.
-_PROBES = ((1, 8), (1, 16), (1, 24), (2, 8))
+_PROBES = ((1, 8), (1, 16), (1, 24), (2, 8), (2, 16))
 
 
 class StepFlops:
@@ -22,10 +22,11 @@ class StepFlops:
 
     What one pass costs is a polynomial in its sequences S and their length L,
 
-        FLOPs = c0 + S (c1 + c2 L + c3 L²)
+        FLOPs = c0 + c1 L + S (c2 + c3 L + c4 L²)
 
-    for products over a whole batch (DeBERTa's relative positions), a sequence (the head), a token
-    (linear layers) and pairs of tokens (attention). Its coefficients follow from four small passes
+    for products over a whole batch (DeBERTa's relative positions, whose number can grow with L), a
+    sequence (the head), a token (linear layers) and pairs of tokens (attention). Its coefficients
+    follow from five small passes
     in which torch counts 2·n·k·m for every product of an (n × k) by a (k × m) matrix; attention is
     counted as the plain products, whatever kernel computes it, so that the count is the same on
     every machine. What is no product (normalisation, activations, the optimizer) is not counted.
@@ -73,7 +74,7 @@ class _Pass:
         ]
         training = model.training
         device = next(model.parameters()).device
-        ids = torch.ones(sequences, length, dtype=torch.long, device=device)
+        ids = _tokens(model, sequences, length).to(device)
         try:
             model.eval()
             with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
@@ -97,7 +98,16 @@ class _Pass:
 
 
 def _powers(sequences: int, length: int) -> NDArray[np.float64]:
-    return np.array([1.0, sequences, sequences * length, sequences * length**2])
+    return np.array([1.0, length, sequences, sequences * length, sequences * length**2])
+
+
+def _tokens(model: nn.Module, sequences: int, length: int) -> torch.Tensor:
+    """Sequences of any token, ended as BART and T5 want them to find where one ends."""
+    end = getattr(getattr(model, "config", None), "eos_token_id", None)
+    ids = torch.full((sequences, length), 4 if end != 4 else 5)
+    if isinstance(end, int):
+        ids[:, -1] = end
+    return ids
 
 
 def _fit(counts: list[int]) -> NDArray[np.float64]:

@@ -5,6 +5,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
+from transformers import LlamaConfig, LlamaForCausalLM
 
 import aflora
 from aflora import AFLoRAConfig
@@ -88,3 +89,59 @@ def test_a_layer_that_another_adapter_has_taken_is_refused(bert: nn.Module) -> N
         get_peft_model(bert, LoraConfig(target_modules=["query"]))
     with pytest.raises(ValueError, match=r"self\.query is a peft\..*Linear, which is no plain"):
         aflora.adapt(bert, AFLoRAConfig(rank=2))
+
+
+class Body(nn.Module):
+    """Two blocks, one module each."""
+
+    def __init__(self, first: nn.Module, second: nn.Module) -> None:
+        super().__init__()
+        self.body = nn.ModuleList([nn.ModuleDict({"l": first}), nn.ModuleDict({"l": second})])
+
+
+def by_pattern(**patterns: str) -> AFLoRAConfig:
+    return AFLoRAConfig(rank=2, modules=tuple(patterns), patterns=patterns, head=())  # type: ignore[arg-type]
+
+
+def test_a_module_that_stands_in_two_places_is_refused() -> None:
+    shared = nn.Linear(8, 8)
+    with pytest.raises(ValueError, match=r"it is one module with body\.1\.l"):
+        aflora.adapt(Body(shared, shared), by_pattern(query="l"))
+
+
+def test_layers_that_torch_reads_without_calling_them_are_refused() -> None:
+    encoder = nn.TransformerEncoderLayer(16, 4, 32)
+    for role, path in (("ffn_in", "linear1"), ("attention_output", "self_attn.out_proj")):
+        with pytest.raises(ValueError, match="reads its weight without calling it"):
+            aflora.adapt(encoder, by_pattern(**{role: path}))
+
+
+def test_a_fused_feed_forward_module_trains_like_its_parts() -> None:
+    model = Body(nn.Linear(8, 16), nn.Linear(8, 16))
+    aflora.adapt(model, by_pattern(ffn_in="l", ffn_gate="l"))
+    assert [p.role for p in aflora.projections(model)] == ["ffn_in+ffn_gate"] * 4
+
+
+def test_a_head_that_shares_a_parameter_with_the_rest_is_refused() -> None:
+    def tied() -> nn.Module:
+        sizes = {"vocab_size": 50, "hidden_size": 16, "intermediate_size": 32}
+        config = LlamaConfig(
+            **sizes, num_hidden_layers=2, num_attention_heads=4, tie_word_embeddings=True
+        )
+        return LlamaForCausalLM(config)
+
+    with pytest.raises(ValueError, match=r"one parameter with model\.embed_tokens\.weight"):
+        aflora.adapt(tied(), AFLoRAConfig(rank=2, head=("lm_head",)))
+    # Both of them in the head is consistent.
+    model = aflora.adapt(tied(), AFLoRAConfig(rank=2, head=("lm_head", "embed_tokens")))
+    assert model.lm_head.weight.requires_grad
+
+
+def test_the_matrices_are_at_least_single_precision() -> None:
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        layer = aflora.AFLoRALinear(nn.Linear(4, 4), 2)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert {p.dtype for p in (layer.A, layer.B, layer.d, layer.b)} == {torch.float32}
+    assert aflora.AFLoRALinear(nn.Linear(4, 4, dtype=torch.float64), 2).A.dtype == torch.float64

@@ -3,12 +3,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 import aflora
 from aflora import AFLoRAConfig
-from aflora.checkpoint import CONFIG_FILE, WEIGHTS_FILE
+from aflora.checkpoint import CONFIG_FILE, WEIGHTS_FILE, adapter_state
 from tests.tiny_models import tiny_model
 
 
@@ -149,3 +150,85 @@ def test_saving_without_an_adapter_is_refused_and_writes_nothing(tmp_path: Path)
     with pytest.raises(ValueError, match="BertForSequenceClassification has no AFLoRA adapter"):
         aflora.save(tiny_model("bert"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+class Normed(nn.Module):
+    """A head with running statistics, which are no parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.body = nn.ModuleList([nn.ModuleDict({"l": nn.Linear(8, 8)})])
+        self.classifier = nn.Sequential(nn.BatchNorm1d(8), nn.Linear(8, 2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        hidden: torch.Tensor = self.body[0]["l"](x)  # type: ignore[index]
+        return self.classifier(hidden)
+
+
+def test_buffers_of_the_head_are_saved_too(tmp_path: Path) -> None:
+    config = AFLoRAConfig(rank=2, modules=("ffn_in",), patterns={"ffn_in": "l"})
+    model = aflora.adapt(Normed(), config).train()
+    for _ in range(9):
+        model(torch.randn(32, 8) * 5 + 3)
+    model.eval()
+    x = torch.randn(4, 8)
+    aflora.save(model, tmp_path / "own")
+    assert torch.equal(aflora.load(Normed(), tmp_path / "own").eval()(x), model(x))
+    aflora.export_lora(model, tmp_path / "lora")
+    peft = PeftModel.from_pretrained(Normed(), str(tmp_path / "lora")).eval()
+    torch.testing.assert_close(peft(x), model(x), rtol=1e-4, atol=1e-5)
+
+
+def test_the_state_is_a_copy() -> None:
+    model = trained()
+    state = adapter_state(model)
+    before = {name: tensor.clone() for name, tensor in state.items()}
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(1.0)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in state.items())
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_another_backbone_is_noticed_whether_it_is_smaller_or_larger(
+    factor: float, tmp_path: Path
+) -> None:
+    aflora.save(trained(), tmp_path)
+    other = tiny_model("bert")
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.mul_(factor)
+    with pytest.raises(ValueError, match="holds an adapter for another backbone"):
+        aflora.load(other, tmp_path)
+
+
+@pytest.mark.parametrize("norm", ["NaN", "-1", "Infinity", "1" + "0" * 400])
+def test_a_norm_that_is_none_is_refused(norm: str, tmp_path: Path) -> None:
+    aflora.save(trained(), tmp_path)
+    path = tmp_path / CONFIG_FILE
+    about = json.loads(path.read_text())
+    name = next(iter(about["backbone_norms"]))
+    about["backbone_norms"][name] = "HERE"
+    path.write_text(json.dumps(about).replace('"HERE"', norm))
+    with pytest.raises(ValueError, match="is not an AFLoRA config"):
+        aflora.load(tiny_model("bert"), tmp_path)
+
+
+def test_a_file_nested_too_deep_is_refused(tmp_path: Path) -> None:
+    aflora.save(trained(), tmp_path)
+    (tmp_path / CONFIG_FILE).write_text("[" * 200_000)
+    with pytest.raises(ValueError, match="is not an AFLoRA config"):
+        aflora.load(tiny_model("bert"), tmp_path)
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    aflora.save(trained(), tmp_path)
+    state = load_file(tmp_path / WEIGHTS_FILE)
+    name = next(name for name in state if name.endswith(".A"))
+    state[name][0, 0] = float("nan")
+    save_file(state, tmp_path / WEIGHTS_FILE)
+    model = tiny_model("bert")
+    with pytest.raises(ValueError, match=f"{name}' holds what is no number"):
+        aflora.load(model, tmp_path)
+    assert not hasattr(model, "aflora_config")

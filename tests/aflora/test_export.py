@@ -139,3 +139,41 @@ def test_quantised_weights_are_not_merged() -> None:
     layer.base.weight = nn.Parameter(torch.zeros(16, 16, dtype=torch.uint8), requires_grad=False)
     with pytest.raises(ValueError, match=r"a weight of torch\.uint8 cannot be merged"):
         aflora.merge(model)
+
+
+@pytest.mark.parametrize(
+    ("kind", "head"),
+    [
+        ("bert", ()),
+        ("bert", ("pooler",)),
+        ("bert", ("classifier",)),
+        ("distilbert", ("classifier",)),
+        ("distilbert", ("pre_classifier",)),
+        ("gpt2", ()),
+        ("roberta", ("classifier.dense",)),
+        ("electra", ("out_proj",)),
+    ],
+)
+def test_any_choice_of_a_head_loads_and_computes_the_same(
+    kind: str, head: tuple[str, ...], tmp_path: Path
+) -> None:
+    """PEFT saves classifiers by itself, and finds modules by the ends of their paths."""
+    model = adapted(kind, head=head)
+    for parameter in aflora.head_parameters(model).values():
+        nn.init.normal_(parameter, std=0.5)
+    aflora.export_lora(model, tmp_path)
+    ids = tiny_batch()["input_ids"]
+    with torch.no_grad():
+        expected = model(input_ids=ids).logits
+        loaded = PeftModel.from_pretrained(tiny_model(kind), str(tmp_path)).eval()
+        found = loaded(input_ids=ids).logits
+    assert float((found - expected).norm() / expected.norm()) < 1e-4
+
+
+def test_the_backbone_s_name_goes_with_it(tmp_path: Path) -> None:
+    model = adapted()
+    model.name_or_path = "someone/bert"  # type: ignore[assignment]
+    aflora.export_lora(model, tmp_path)
+    assert json.loads((tmp_path / CONFIG_FILE).read_text())["base_model_name_or_path"] == (
+        "someone/bert"
+    )

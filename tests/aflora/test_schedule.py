@@ -87,3 +87,10 @@ def test_fractions_become_the_nearest_steps() -> None:
 def test_steps_out_of_order_are_refused(steps: tuple[int, int, int]) -> None:
     with pytest.raises(ValueError, match="must"):
         Schedule(*steps)
+
+
+def test_a_window_that_would_never_be_over_is_refused() -> None:
+    config = FreezeConfig("official", start=0.0, end=0.5, interval=2, window=13)
+    with pytest.raises(ValueError, match=r"freeze.window is 13 steps, but .* from step 12"):
+        Schedule.of(config, 24)
+    assert Schedule.of(FreezeConfig("official", start=0.0, end=0.5, window=12), 24).end_step == 12
