@@ -17,6 +17,7 @@ from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from aflora.adapter import adapter_config
+from aflora.checkpoint import CONFIG_FILE, save
 from aflora.config import Epochs
 from aflora.freezer import Freezer
 
@@ -27,8 +28,8 @@ class AFLoRACallback(TrainerCallback, ExportableState):
     """Scores before clipping, freezes, then clips.
 
     Trainer clips before a callback can see the gradient, so its own clipping has to be off
-    (``max_grad_norm=0``) and the bound is given here instead. The freezer's state is written into
-    each checkpoint and read back when training resumes from one.
+    (``max_grad_norm=0``) and the bound is given here instead. The freezer's state and the adapter
+    are written into each checkpoint, the state is read back when training resumes from one.
 
     Args:
         clip: bound of the gradient's norm over all trainable parameters; None does not clip.
@@ -116,6 +117,10 @@ class AFLoRACallback(TrainerCallback, ExportableState):
         folder = Path(args.output_dir or ".") / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
         tensors = {key: t.contiguous().cpu() for key, t in self.freezer.state_dict().items()}
         save_file(tensors, folder / FREEZER_FILE)
+        if not (folder / CONFIG_FILE).exists():
+            # The weights that Trainer writes have the names of an adapted model: nothing but
+            # Trainer reads them. This is the adapter, for ``aflora.load``.
+            save(kwargs["model"], folder)
 
 
 def _digest(state: Mapping[str, Tensor]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from pathlib import Path
@@ -27,7 +28,7 @@ from aflora.wrappers import unwrapped
 
 CONFIG_FILE = "aflora.json"
 WEIGHTS_FILE = "aflora.safetensors"
-FORMAT = 2
+FORMAT = 3
 
 # A backbone in bf16 or fp16 has the norms of the same one in fp32 to a thousandth; another
 # backbone of the same shapes has others.
@@ -74,6 +75,7 @@ def save(model: nn.Module, folder: str | Path) -> None:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     save_file(adapter_state(model), folder / WEIGHTS_FILE)
+    about["sha256"] = _sha256(folder / WEIGHTS_FILE)
     (folder / CONFIG_FILE).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
@@ -89,8 +91,13 @@ def load(model: nn.Module, folder: str | Path) -> nn.Module:
             then unchanged.
     """
     folder = Path(folder)
-    config, norms = _read_config(folder / CONFIG_FILE)
+    config, norms, digest = _read_config(folder / CONFIG_FILE)
     weights_path = folder / WEIGHTS_FILE
+    if (found := _sha256(weights_path)) != digest:
+        raise ValueError(
+            f"{weights_path} is damaged or belongs to another {CONFIG_FILE}: its SHA-256 is "
+            f"{found[:12]}…, not {digest[:12]}…"
+        )
     try:
         state = load_file(weights_path)
     except SafetensorError as error:
@@ -123,20 +130,27 @@ def load(model: nn.Module, folder: str | Path) -> nn.Module:
     return model
 
 
-def _read_config(path: Path) -> tuple[AFLoRAConfig, dict[str, float]]:
+def _read_config(path: Path) -> tuple[AFLoRAConfig, dict[str, float], str]:
     try:
         about: Any = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(about, dict):
+            raise ValueError(f"it holds a {type(about).__name__}")
         if about["format"] != FORMAT:
             raise ValueError(f"its format is {about['format']!r}, not {FORMAT}")
         norms = {str(name): float(norm) for name, norm in about["backbone_norms"].items()}
         for name, norm in norms.items():
             if not (math.isfinite(norm) and norm >= 0):
                 raise ValueError(f"the norm of {name} is {norm!r}")
-        return AFLoRAConfig.from_dict(about["config"]), norms
+        return AFLoRAConfig.from_dict(about["config"]), norms, str(about["sha256"])
     except KeyError as error:
         raise ValueError(f"{path} is not an AFLoRA config: it has no {error}") from error
     except (AttributeError, OverflowError, RecursionError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is not an AFLoRA config: {error}") from error
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _planned(

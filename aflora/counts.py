@@ -94,6 +94,8 @@ def expected_parameters(model: nn.Module, schedule: Schedule, step: int = 0) -> 
     Raises:
         ValueError: the model is not adapted.
     """
+    if not isinstance(schedule, Schedule):
+        raise TypeError(f"schedule must be a Schedule, as freezer.schedule is, got {schedule!r}")
     counts = count_parameters(model)
     now = schedule.remaining_fraction(step)
     if step >= schedule.total_steps or now == 0.0:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -88,6 +87,7 @@ class Freezer:
         self.matrices = list(matrices)
         self.frozen_at: dict[str, int] = {}
         self.skipped_gradients = 0
+        self._last_step = -1
         # The magnitude of a weight needs no memory of earlier steps.
         self._scores = {
             matrix.name: SmoothedScore(
@@ -136,11 +136,17 @@ class Freezer:
             Names of the matrices frozen now.
 
         Raises:
-            ValueError: the step is negative, nothing has a gradient, a matrix was frozen by someone
-                else, or the optimizer is DeepSpeed's.
+            ValueError: the step is no later than the one before, nothing has a gradient, a matrix
+                was frozen by someone else, or the optimizer is DeepSpeed's.
         """
-        if step < 0:
+        if not isinstance(step, int) or isinstance(step, bool) or step < 0:
             raise ValueError(f"step counts optimizer steps from 0, got {step!r}")
+        if step <= self._last_step:
+            raise ValueError(
+                f"step {step} comes after step {self._last_step}: call Freezer.step once for every "
+                "optimizer step, with accumulated gradients after the last backward"
+            )
+        self._last_step = step
         refuse_sharding(optimizer)
         live = self.live
         if not live:
@@ -233,6 +239,7 @@ class Freezer:
         about: dict[str, Any] = {
             "frozen_at": self.frozen_at,
             "skipped_gradients": self.skipped_gradients,
+            "last_step": self._last_step,
             "settings": self._settings(),
         }
         encoded = bytearray(json.dumps(about).encode())
@@ -245,7 +252,7 @@ class Freezer:
             ValueError: the state is damaged, or of other matrices, settings or steps; nothing has
                 changed then.
         """
-        frozen_at, skipped = self._read_about(state)
+        frozen_at, skipped, last_step = self._read_about(state)
         scores = {
             matrix.name: SmoothedScore(
                 matrix.parameter,
@@ -273,6 +280,7 @@ class Freezer:
         self._scores = scores
         self.frozen_at = frozen_at
         self.skipped_gradients = skipped
+        self._last_step = last_step
         for matrix in self.matrices:
             if matrix.name in frozen_at:
                 _stop_training(matrix.parameter)
@@ -280,23 +288,26 @@ class Freezer:
                 # It may have been frozen later on, before training went back to this state.
                 matrix.parameter.requires_grad_(True)
 
-    def _read_about(self, state: Mapping[str, Tensor]) -> tuple[dict[str, int], int]:
-        """When what froze and how many gradients were skipped, checked."""
+    def _read_about(self, state: Mapping[str, Tensor]) -> tuple[dict[str, int], int, int]:
+        """When what froze, how many gradients were skipped and the last step, checked."""
         if "about" not in state:
             raise ValueError("the freezer's state has no entry 'about'")
         try:
             about = json.loads(bytes(state["about"].tolist()).decode())
             frozen_at, skipped = dict(about["frozen_at"]), about["skipped_gradients"]
-            settings = dict(about["settings"])
+            last_step, settings = about["last_step"], dict(about["settings"])
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"the freezer's state is damaged: {error!r}") from None
         names = {matrix.name for matrix in self.matrices}
         if foreign := frozen_at.keys() - names:
             raise ValueError(f"the freezer's state does not fit this model: {min(foreign)!r}")
-        total = self.schedule.total_steps
-        for name, step in [*frozen_at.items(), ("skipped_gradients", skipped)]:
-            most = math.inf if name == "skipped_gradients" else total
-            if not (isinstance(step, int) and not isinstance(step, bool) and 0 <= step < most):
+        counts = [("skipped_gradients", skipped, 0), ("last_step", last_step, -1)]
+        for name, count, least in counts:
+            if not isinstance(count, int) or isinstance(count, bool) or count < least:
+                raise ValueError(f"the freezer's state is damaged: {name} is {count!r}")
+        for name, step in frozen_at.items():
+            whole = isinstance(step, int) and not isinstance(step, bool)
+            if not (whole and 0 <= step <= last_step):
                 raise ValueError(f"the freezer's state is damaged: {name} is {step!r}")
         for name, value in self._settings().items():
             if settings.get(name) != value:
@@ -304,7 +315,7 @@ class Freezer:
                     f"the freezer's state was saved with {name} = {settings.get(name)!r}, this "
                     f"freezer has {value!r}"
                 )
-        return frozen_at, skipped
+        return frozen_at, skipped, last_step
 
     def _settings(self) -> dict[str, Any]:
         """What two freezers must agree on for one to go on where the other stopped."""

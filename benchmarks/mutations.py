@@ -127,7 +127,14 @@ def noticed(module: str, source: str) -> str | None:
         import pytest
 
         files = [str(ROOT / "tests" / "aflora" / f"test_{name}.py") for name in TESTS]
-        chosen = ["-x", "-q", "-p", "no:cacheprovider", "-k", "not compiled and not processes"]
+        chosen = [
+            "-x",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-k",
+            "not compiled and not compilation and not processes",
+        ]
         os._exit(int(pytest.main([*chosen, *files])))
     began = time.monotonic()
     while True:

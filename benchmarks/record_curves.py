@@ -1,57 +1,98 @@
-"""Write the trials of a run that were trained to the end, rung by rung, as a table to replay.
+"""Train random configurations of a space to the end, by the search itself, and keep their curves.
 
-``python -m benchmarks.record_curves RUN TABLE``
+``python -m benchmarks.record_curves SPACE TABLE --trials 12 [--set KEY=VALUE …]``
 
-The table is JSON lines: the first says where it comes from, each other one is a trial with its
-settings and, for each rung, step, fraction and everything that was measured.
+Each call adds so many configurations to the table and can be stopped and called again: what a table
+holds is never trained twice. The table is JSON lines: the first says where it comes from, each
+other one is a trial with its settings and, for each rung, step, fraction and all that was measured.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from search.engine.proposer import Proposer
 from search.engine.run_directory import RunDirectory
+from search.record import TrialRecord
+from search.results.writing import write_atomically
+from search.spec import LoadedSpace, load_space
+from search.spec.schema import Sampler
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("run", metavar="RUN", type=Path, help="a run directory")
-    parser.add_argument("table", metavar="TABLE", type=Path, help="file to write")
+    parser.add_argument("space", metavar="SPACE", type=Path)
+    parser.add_argument("table", metavar="TABLE", type=Path, help="JSON lines; made or added to")
+    parser.add_argument("--trials", type=int, default=12, metavar="N", help="how many to add")
+    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="K=V")
     options = parser.parse_args(arguments)
-    study = RunDirectory(options.run).open_study()
-    header = study.header
-    lines: list[dict[str, Any]] = [
-        {
-            "task": header.task,
-            "model": header.model,
-            "objectives": header.objectives,
-            "provenance": header.provenance,
-            "space": header.space,
+    loaded = load_space(options.space, options.overrides)
+    lines = options.table.read_text("utf-8").splitlines() if options.table.exists() else []
+    held = max(0, len(lines) - 1)
+    with tempfile.TemporaryDirectory(prefix="curves-") as folder:
+        run = Path(folder) / "run"
+        content = loaded.resolved() | {
+            "enqueue": drawn(loaded, held, options.trials),
+            "budget": {"trials": options.trials},
+            "pruner": {"name": "none", "rungs": loaded.space.pruner.rungs},
         }
-    ]
-    for trial in study.trials():
-        if trial.state == "complete":
-            rungs = [
-                {
-                    "index": rung.index,
-                    "step": rung.step,
-                    "fraction": rung.fraction,
-                    "measures": rung.measures,
-                    "projected": rung.projected,
-                }
-                for rung in trial.rungs
-            ]
-            lines.append({"trial": trial.number, "settings": trial.settings, "rungs": rungs})
+        space = Path(folder) / "space.yaml"
+        space.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        command = [sys.executable, "-m", "search.run", str(space), "--local", "--out", str(run)]
+        status = subprocess.run(command, check=False).returncode  # noqa: S603
+        if not RunDirectory(run).holds_run:
+            return status
+        study = RunDirectory(run).open_study()
+        header = study.header
+        if not lines:
+            about = {
+                "task": header.task,
+                "model": header.model,
+                "objectives": header.objectives,
+                "provenance": {k: v for k, v in header.provenance.items() if k != "command"},
+                # As the file has it: what was overridden is where the data lies on this machine.
+                "space": load_space(options.space).resolved(),
+            }
+            lines.append(json.dumps(about))
+        complete = [trial for trial in study.trials() if trial.state == "complete"]
+        lines += [json.dumps(row(trial, held + index)) for index, trial in enumerate(complete)]
+        study.close()
     options.table.parent.mkdir(parents=True, exist_ok=True)
-    text = "".join(json.dumps(line) + "\n" for line in lines)
-    options.table.write_text(text, encoding="utf-8")
+    write_atomically(options.table, "\n".join(lines) + "\n")
     print(f"{len(lines) - 1} trials in {options.table}")
-    return 0
+    return status
+
+
+def drawn(loaded: LoadedSpace, after: int, count: int) -> list[dict[str, Any]]:
+    """Configurations number ``after`` and on of the space's random sequence."""
+    random, seed = Sampler(name="random"), loaded.space.seed
+    proposer = Proposer(loaded.tree, None, random, list(loaded.space.objectives), (), seed, [], {})
+    drafts = [proposer.propose() for _ in range(after + count)]
+    return [draft.settings for draft in drafts[after:] if draft is not None]
+
+
+def row(trial: TrialRecord, number: int) -> dict[str, Any]:
+    """One line of a table."""
+    rungs = [
+        {
+            "index": rung.index,
+            "step": rung.step,
+            "fraction": rung.fraction,
+            "measures": rung.measures,
+            "projected": rung.projected,
+        }
+        for rung in trial.rungs
+    ]
+    return {"trial": number, "settings": trial.settings, "rungs": rungs}
 
 
 if __name__ == "__main__":

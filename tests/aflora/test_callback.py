@@ -251,3 +251,11 @@ def test_a_part_of_a_step_at_the_end_of_an_epoch_counts_as_one(tmp_path: Path) -
     callback = AFLoRACallback()
     trainer(tmp_path, callback, freeze=freeze, gradient_accumulation_steps=4, max_steps=4).train()
     assert (callback.freezer.schedule.start_step, callback.freezer.schedule.end_step) == (2, 4)
+
+
+def test_the_adapter_can_be_taken_out_of_any_checkpoint(tmp_path: Path) -> None:
+    made = trainer(tmp_path, AFLoRACallback(), "paper", StopAfter(3))
+    made.train()
+    loaded = aflora.load(tiny_model("bert"), tmp_path / "checkpoint-3")
+    ids = {"input_ids": torch.arange(3, 11)[None]}
+    assert torch.equal(loaded.eval()(**ids).logits, made.model.eval()(**ids).logits)

@@ -1,3 +1,4 @@
+import hashlib
 import json
 from pathlib import Path
 
@@ -22,6 +23,14 @@ def trained(kind: str = "bert") -> nn.Module:
     ]:
         nn.init.normal_(parameter)
     return model
+
+
+def rewrite(folder: Path, state: dict[str, torch.Tensor]) -> None:
+    """Other weights, with the checksum that belongs to them."""
+    save_file(state, folder / WEIGHTS_FILE)
+    about = json.loads((folder / CONFIG_FILE).read_text())
+    about["sha256"] = hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()
+    (folder / CONFIG_FILE).write_text(json.dumps(about))
 
 
 @pytest.mark.parametrize("kind", ["bert", "roberta", "deberta-v2"])
@@ -61,9 +70,9 @@ def test_a_damaged_weights_file_is_named(tmp_path: Path) -> None:
         "{",
         "[]",
         '{"format": 1, "config": {}}',
-        '{"format": 2, "config": {}}',
-        '{"format": 2, "backbone_norms": {}, "config": {"rank": -1}}',
-        '{"format": 2, "backbone_norms": [], "config": {}}',
+        '{"format": 3, "config": {}}',
+        '{"format": 3, "backbone_norms": {}, "config": {"rank": -1}}',
+        '{"format": 3, "backbone_norms": [], "config": {}}',
         "\xff",
     ],
 )
@@ -86,7 +95,7 @@ def test_an_adapter_of_another_model_is_refused_and_changes_nothing(tmp_path: Pa
     aflora.save(model, tmp_path)
     state = load_file(tmp_path / WEIGHTS_FILE)
     state["classifier.weight"] = torch.zeros(3, 16)
-    save_file(state, tmp_path / WEIGHTS_FILE)
+    rewrite(tmp_path, state)
     before = model.classifier.bias.detach().clone()
     with pytest.raises(ValueError, match=r"'classifier.weight' has shape \(3, 16\)"):
         aflora.load(model, tmp_path)
@@ -104,7 +113,7 @@ def test_the_config_file_is_plain_json(tmp_path: Path) -> None:
     aflora.save(trained(), tmp_path)
     about = json.loads((tmp_path / CONFIG_FILE).read_text())
     assert about["config"]["rank"] == 2
-    assert about["format"] == 2
+    assert about["format"] == 3
 
 
 def test_an_adapter_of_another_architecture_is_named_in_the_error(tmp_path: Path) -> None:
@@ -227,8 +236,17 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
     state = load_file(tmp_path / WEIGHTS_FILE)
     name = next(name for name in state if name.endswith(".A"))
     state[name][0, 0] = float("nan")
-    save_file(state, tmp_path / WEIGHTS_FILE)
+    rewrite(tmp_path, state)
     model = tiny_model("bert")
     with pytest.raises(ValueError, match=f"{name}' holds what is no number"):
         aflora.load(model, tmp_path)
     assert not hasattr(model, "aflora_config")
+
+
+def test_one_flipped_bit_is_noticed(tmp_path: Path) -> None:
+    aflora.save(trained(), tmp_path)
+    data = bytearray((tmp_path / WEIGHTS_FILE).read_bytes())
+    data[-40] ^= 1
+    (tmp_path / WEIGHTS_FILE).write_bytes(data)
+    with pytest.raises(ValueError, match="is damaged or belongs to another"):
+        aflora.load(tiny_model("bert"), tmp_path)

@@ -278,7 +278,9 @@ def with_about(state: dict[str, torch.Tensor], **change: Any) -> dict[str, torch
         ({"frozen_at": {"m0": "x"}}, "m0 is 'x'"),
         ({"frozen_at": {"m0": -7}}, "m0 is -7"),
         ({"frozen_at": {"m0": None}}, "m0 is None"),
-        ({"frozen_at": {"m0": TOTAL}}, f"m0 is {TOTAL}"),
+        ({"frozen_at": {"m0": 4}}, "m0 is 4"),
+        ({"last_step": "absent"}, "damaged: KeyError('last_step')"),
+        ({"last_step": -2}, "last_step is -2"),
         ({"frozen_at": 3}, "damaged: TypeError"),
         ({"frozen_at": {"m9": 3}}, "does not fit this model: 'm9'"),
         ({"settings": {}}, "saved with rule = None, this freezer has 'paper'"),
@@ -383,3 +385,18 @@ def test_half_precision_does_not_change_the_order() -> None:
         frozen.append(freezer.frozen_at)
     assert frozen[0] == frozen[1] == frozen[2]
     assert min(frozen[0], key=lambda name: frozen[0][name]) == "m5"
+
+
+@pytest.mark.parametrize("step", [3, 2, -1, "4", 4.0, True])
+def test_a_step_that_is_none_or_comes_again_is_refused(step: Any) -> None:
+    freezer = Freezer(matrices(), FreezeConfig(start=0.0, end=0.9, interval=1), TOTAL)
+    run(freezer, range(4))
+    before = {key: tensor.clone() for key, tensor in freezer.state_dict().items()}
+    gradients(freezer, 4)
+    with pytest.raises(ValueError, match="step"):
+        freezer.step(step)
+    assert all(torch.equal(freezer.state_dict()[key], t) for key, t in before.items())
+    again = Freezer(matrices(), FreezeConfig(start=0.0, end=0.9, interval=1), TOTAL)
+    again.load_state_dict(before)
+    with pytest.raises(ValueError, match="step 3 comes after step 3"):
+        again.step(3)

@@ -3,6 +3,7 @@
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import aflora
-from aflora import AFLoRALinear, Freezer
+from aflora import AFLoRAConfig, AFLoRALinear, FreezeConfig, Freezer
 from tests.aflora.loop import STEPS, adamw, adapted, batch, train, trained, weights
 from tests.tiny_models import tiny_model
 
@@ -228,3 +229,33 @@ def test_the_optimizer_forgets_what_is_frozen() -> None:
     sizes = sum(m.parameter.numel() for m in freezer.matrices)
     # Two moments and a step count for each of the eight matrices.
     assert held[0] - held[-1] == 2 * sizes + 8
+
+
+@pytest.mark.parametrize("how", ["evaluated in between", "layer by layer"])
+def test_compilation_is_never_given_up_silently(how: str) -> None:
+    """Every event may compile for evaluation as well, and shared code once for each matrix."""
+    torch._dynamo.reset()
+    config = AFLoRAConfig(
+        rank=2,
+        trainable_projections="all",
+        freeze=FreezeConfig(start=0.05, end=0.9, interval=1),
+    )
+    torch.manual_seed(2)
+    model = aflora.adapt(tiny_model("bert"), config)
+    model.config.problem_type = "single_label_classification"
+    with torch._dynamo.config.patch(recompile_limit=4, fail_on_recompile_limit_hit=True):
+        if how == "layer by layer":
+            for _, layer in aflora.adapted_layers(model):
+                layer.compile(backend="aot_eager")
+            compiled: Any = model
+        else:
+            compiled = torch.compile(model, backend="aot_eager")
+        freezer, optimizer = Freezer.for_model(model, STEPS), adamw(model)
+        for step in range(STEPS):
+            train(compiled, freezer, optimizer, range(step, step + 1))
+            if how == "evaluated in between":
+                with torch.no_grad():
+                    compiled.eval()(**batch(step))
+                compiled.train()
+    assert not freezer.live
+    torch._dynamo.reset()

@@ -1,0 +1,235 @@
+"""Replay searches on recorded curves: what does a sampler or a pruner gain, in trial-seconds?
+
+``python -m benchmarks.replay TABLE SPACE [--seeds 30] [--slots 2] [--out FILE] [--check]``
+
+The engine is the one that searches, on a simulated clock and simulated slots; a proposal is
+answered by the nearest configuration of TABLE that is still unused. Asked is how many trial-seconds
+each way takes to reach the hypervolume that random search without pruning has after 60 complete
+trials. Compared are random search, TPE with and without Pareto pruning, what SPACE asks for, stock
+``OptunaSearch`` with ``ASHAScheduler`` on the score, and random search with the rules of MO-ASHA.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import bootstrap
+
+from benchmarks.alternatives import MOASHAJudge, stock_search
+from benchmarks.curve_table import CurveTable, Row
+from search.engine.core import Engine, Policy
+from search.engine.pruners import Judge, make_judge
+from search.engine.simulate import simulate
+from search.engine.study import SearchStudy, StudyHeader
+from search.pareto import hypervolume
+from search.provenance import provenance
+from search.results.writing import write_atomically
+from search.spec import LoadedSpace, load_space
+from search.spec.objectives import OBJECTIVES
+from search.spec.schema import Budget, Pruner, Sampler
+
+TARGET_TRIALS = 60
+
+
+@dataclass(frozen=True)
+class Done:
+    """A complete trial of a replay: trial-seconds of all trials up to its end, and its measures."""
+
+    spent: float
+    measures: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One space and table, on which ways of searching are compared."""
+
+    loaded: LoadedSpace
+    rows: list[Row]
+    slots: int
+    bound: list[float]
+
+    @property
+    def names(self) -> list[str]:
+        return list(self.loaded.space.objectives)
+
+    def points(self, done: Sequence[Done]) -> list[list[float]]:
+        return [[OBJECTIVES[n].minimised(d.measures[n]) for n in self.names] for d in done]
+
+    def volume(self, done: Sequence[Done]) -> float:
+        return hypervolume(self.points(done), self.bound)
+
+    def spent_until(self, done: Sequence[Done], volume: float) -> float:
+        """Trial-seconds until a hypervolume is reached; infinity where it never is."""
+        for count in range(1, len(done) + 1):
+            if self.volume(done[:count]) >= volume * (1 - 1e-12):
+                return done[count - 1].spent
+        return math.inf
+
+
+Way = Callable[[Contest, int], tuple[list[Done], list[float]]]
+
+
+def ours(sampler: Sampler, judge: Callable[[Contest], Judge | None]) -> Way:
+    """The project's engine with a sampler and a judge."""
+
+    def way(contest: Contest, seed: int) -> tuple[list[Done], list[float]]:
+        table = CurveTable(contest.rows, contest.loaded.tree)
+        header = StudyHeader("replay", "", "", "", contest.loaded.space.objectives, {}, {})
+        with tempfile.TemporaryDirectory(prefix="replay-") as folder:
+            study = SearchStudy.create(Path(folder) / "study.db", header)
+            policy = Policy(
+                tree=contest.loaded.tree,
+                sampler=sampler,
+                seed=seed,
+                budget=Budget(trials=len(contest.rows)),
+            )
+            engine = Engine(study, policy, judge(contest), 0.0)
+            simulate(engine, table.curve, contest.slots)
+            trials = engine.record().trials
+            study.close()
+        rungs = sorted(
+            (rung.at, trial.number, index)
+            for trial in trials
+            for index, rung in enumerate(trial.rungs)
+        )
+        reached: dict[int, float] = {}
+        done = []
+        for _, number, index in rungs:
+            trial = trials[number]
+            reached[number] = trial.rungs[index].measures["total_seconds"]
+            if trial.state == "complete" and index == len(trial.rungs) - 1:
+                done.append(Done(sum(reached.values()), dict(trial.measures)))
+        return done, table.distances
+
+    return way
+
+
+def stock(contest: Contest, seed: int) -> tuple[list[Done], list[float]]:
+    """OptunaSearch and ASHAScheduler as Ray ships them, on the score."""
+    table = CurveTable(contest.rows, contest.loaded.tree)
+    found = stock_search(contest.loaded.tree, table, contest.slots, seed)
+    return [Done(spent, measures) for spent, measures in found], table.distances
+
+
+def ways(space: LoadedSpace) -> dict[str, Way]:
+    """What is compared, by name."""
+    rungs = space.space.pruner.rungs
+    pareto = Pruner(rungs=rungs, start=0.1)
+    random, tpe = Sampler(name="random"), Sampler(name="tpe", startup=10)
+
+    def judge(config: Pruner) -> Callable[[Contest], Judge | None]:
+        return lambda contest: make_judge(config, contest.names)
+
+    def none(contest: Contest) -> None:
+        return None
+
+    return {
+        "random": ours(random, none),
+        "TPE": ours(tpe, none),
+        "random, Pareto pruning": ours(random, judge(pareto)),
+        "TPE, Pareto pruning": ours(tpe, judge(pareto)),
+        "the space's own": ours(space.space.sampler, judge(space.space.pruner)),
+        "OptunaSearch, ASHA on the score": stock,
+        "random, MO-ASHA": ours(random, lambda contest: MOASHAJudge(contest.names, rungs)),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("table", metavar="TABLE", type=Path, help="of benchmarks.record_curves")
+    parser.add_argument("space", metavar="SPACE", help="the space that the table was drawn from")
+    parser.add_argument("--seeds", type=int, default=30, metavar="N")
+    parser.add_argument("--slots", type=int, default=2, metavar="N", help="trials at a time")
+    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="K=V")
+    parser.add_argument("--only", action="append", default=[], metavar="WAY")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="raw record, as JSON")
+    parser.add_argument("--check", action="store_true", help="fail unless the targets are met")
+    options = parser.parse_args(arguments)
+    loaded = load_space(options.space, options.overrides)
+    rows = CurveTable.read(options.table, loaded.tree)
+    contest = Contest(loaded, rows, options.slots, _bound(rows, list(loaded.space.objectives)))
+    target_trials = min(TARGET_TRIALS, len(rows))
+    chosen = {n: w for n, w in ways(loaded).items() if not options.only or n in options.only}
+    chosen = {"random": ways(loaded)["random"], **chosen}
+    print(f"{len(rows)} rows; target: random search after {target_trials} trials", flush=True)
+    spent: dict[str, list[float]] = {name: [] for name in chosen}
+    distances: dict[str, float] = {}
+    base: list[float] = []
+    targets: list[float] = []
+    for seed in range(options.seeds):
+        done, _ = chosen["random"](contest, seed)
+        base.append(done[target_trials - 1].spent)
+        targets.append(contest.volume(done[:target_trials]))
+    for name, way in chosen.items():
+        began, gaps = time.monotonic(), []
+        for seed in range(options.seeds):
+            done, gap = way(contest, seed)
+            spent[name].append(contest.spent_until(done, targets[seed]) / base[seed])
+            gaps += gap
+        distances[name] = float(np.mean(gaps))
+        low, high = _interval(spent[name])
+        print(
+            f"{name:32} {statistics.median(spent[name]):6.3f} of random's trial-seconds "
+            f"(95 % of the median: {low:.3f} … {high:.3f}), "
+            f"{sum(map(math.isinf, spent[name]))} of {options.seeds} never; "
+            f"distance {distances[name]:.3f}; {time.monotonic() - began:.0f} s",
+            flush=True,
+        )
+    record: dict[str, Any] = {
+        "table": str(options.table),
+        "space": options.space,
+        "rows": len(rows),
+        "slots": options.slots,
+        "provenance": provenance(0, "", ""),
+        "trial_seconds_of_random": base,
+        "hypervolume": targets,
+        "part_of_random": {n: [None if math.isinf(v) else v for v in s] for n, s in spent.items()},
+        "gower_distance": distances,
+    }
+    if options.out is not None:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(options.out, json.dumps(record, indent=1) + "\n")
+    return _check(spent) if options.check else 0
+
+
+def _bound(rows: Sequence[Row], names: Sequence[str]) -> list[float]:
+    """The worst of the whole table plus a tenth of its range, in every objective."""
+    values = np.array([[OBJECTIVES[n].minimised(row.measures[n]) for n in names] for row in rows])
+    return list(values.max(axis=0) + 0.1 * np.ptp(values, axis=0))
+
+
+def _interval(values: Sequence[float]) -> tuple[float, float]:
+    """95 % interval of the median, by bootstrap."""
+    finite = np.array([min(value, 1e6) for value in values])
+    if len(set(finite)) < 2:
+        return float(finite[0]), float(finite[0])
+    found = bootstrap((finite,), np.median, method="percentile", rng=np.random.default_rng(0))
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+
+
+def _check(spent: dict[str, list[float]]) -> int:
+    median = {name: statistics.median(values) for name, values in spent.items()}
+    best = median["TPE, Pareto pruning"]
+    goals = {
+        "at most a third of random": best <= 1 / 3,
+        "ahead of stock": best < median["OptunaSearch, ASHA on the score"],
+        "ahead of MO-ASHA": best < median["random, MO-ASHA"],
+    }
+    for goal, met in goals.items():
+        print(f"{'met ' if met else 'MISSED'} {goal}")
+    return 0 if all(goals.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
