@@ -139,6 +139,7 @@ class Freezer:
             ValueError: the step is no later than the one before, nothing has a gradient, a matrix
                 was frozen by someone else, or the optimizer is DeepSpeed's.
         """
+        refuse_sharding(optimizer)
         if not isinstance(step, int) or isinstance(step, bool) or step < 0:
             raise ValueError(f"step counts optimizer steps from 0, got {step!r}")
         if step <= self._last_step:
@@ -146,12 +147,12 @@ class Freezer:
                 f"step {step} comes after step {self._last_step}: call Freezer.step once for every "
                 "optimizer step, with accumulated gradients after the last backward"
             )
-        self._last_step = step
-        refuse_sharding(optimizer)
         live = self.live
+        if live:
+            self._take_in(live, step, optimizer)
+        self._last_step = step
         if not live:
             return []
-        self._take_in(live, step, optimizer)
         chosen = [live[position] for position in self._select(live, step)]
         for matrix in chosen:
             self._freeze(matrix, step, optimizer)

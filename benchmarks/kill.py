@@ -1,0 +1,273 @@
+"""Kill a search again and again and see whether anything is lost, doubled or wrong.
+
+``python -m benchmarks.kill [--kills 30] [--space FILE] [--seed 0] [--out FILE] [--check]``
+
+A search runs undisturbed once. Then the same search runs again and is killed with SIGKILL at random
+moments: the driver alone, a worker, or all of Ray with the driver. After each kill of the driver it
+is resumed. In the end every trial must have ended exactly once and honestly, trained once to the
+end, with no rung and no point in MLflow missing or double, and its configurations and scores must
+be those of the undisturbed run: the sampler is random, nothing is pruned, one trial runs at a time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+from mlflow import MlflowClient
+
+from search.engine.run_directory import RunDirectory
+from search.provenance import provenance
+from search.record import StudyRecord
+from search.results.writing import write_atomically
+
+ROOT = Path(__file__).resolve().parents[1]
+TARGETS = ("driver", "worker", "all of Ray")
+# Clock-free, unpruned and one at a time, so that two runs can be compared bit for bit.
+SETTINGS = (
+    "sampler={name: random}",
+    "objectives={score: max, trainable_params: min, train_flops: min}",
+    "pruner={name: none, rungs: 4}",
+    "failures={retries: 1000}",
+)
+
+
+@dataclass
+class Killing:
+    """One search that is disturbed.
+
+    Attributes:
+        space: file to search.
+        out: run directory.
+        overrides: as ``--set`` takes them.
+        kills: what was killed when, in seconds since its driver had started.
+    """
+
+    space: str
+    out: Path
+    overrides: Sequence[str]
+    kills: list[tuple[str, float]] = field(default_factory=list)
+
+    def command(self, resume: bool) -> list[str]:
+        words = [sys.executable, "-m", "search.run", self.space, "--local", "--out", str(self.out)]
+        words += ["--resume"] if resume else []
+        return words + [f"--set={override}" for override in self.overrides]
+
+    def run(self, kills: int, seed: int, longest: float) -> None:
+        """Run to the end, killing ``kills`` times on the way.
+
+        Raises:
+            RuntimeError: a driver that nobody killed failed.
+        """
+        draw = random.Random(seed)  # noqa: S311 - when to kill is no secret
+        left = kills
+        while True:
+            resume = RunDirectory(self.out).holds_run
+            began = time.monotonic()
+            orphans: list[psutil.Process] = []
+            with tempfile.TemporaryFile("w+") as told:
+                driver = subprocess.Popen(  # noqa: S603
+                    self.command(resume),
+                    cwd=ROOT,
+                    stdout=told,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+                while left and driver.poll() is None:
+                    target = draw.choice(TARGETS)
+                    self._wait(driver, draw.uniform(2.0, longest))
+                    if driver.poll() is not None:
+                        break
+                    ended = kill(driver.pid, target)
+                    if ended is None:
+                        continue
+                    orphans += ended
+                    left -= 1
+                    self.kills.append((target, round(time.monotonic() - began, 2)))
+                    if target != "worker":
+                        break
+                status = driver.wait()
+                told.seek(0)
+                text = told.read()
+            # A killed driver's Ray goes on for a while, and would take the slots of the next one.
+            for orphan in orphans:
+                _kill(orphan)
+            if not resume and not RunDirectory(self.out).holds_run:
+                # Killed before it had begun: whatever it left is no run.
+                shutil.rmtree(self.out, ignore_errors=True)
+                continue
+            if status == 0:
+                return
+            if not self.kills or status == 2:
+                raise RuntimeError(f"the driver ended with {status}:\n{text[-4000:]}")
+
+    @staticmethod
+    def _wait(driver: subprocess.Popen[bytes], seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and driver.poll() is None:
+            time.sleep(0.02)
+
+
+def kill(driver: int, target: str) -> list[psutil.Process] | None:
+    """Kill a part of a search.
+
+    Returns:
+        What is to be ended before the search is resumed; None where there was nothing to kill.
+    """
+    try:
+        below: list[psutil.Process] = psutil.Process(driver).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return None
+    workers = [process for process in below if "ray::ImplicitFunc" in _title(process)]
+    if target == "worker":
+        if not workers:
+            return None
+        _kill(workers[0])
+        return []
+    if target == "all of Ray":
+        for process in below:
+            _kill(process)
+    os.kill(driver, signal.SIGKILL)
+    return below
+
+
+def _title(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def _kill(process: psutil.Process) -> None:
+    try:
+        process.kill()
+    except psutil.NoSuchProcess:
+        return  # it was quicker
+
+
+def problems(out: Path, undisturbed: Path | None) -> list[str]:
+    """What is wrong with a run that ended, as sentences."""
+    directory = RunDirectory(out)
+    study = directory.open_study()
+    record = study.record(study.trials())
+    raw = study.frozen_trials()
+    space = study.header.space
+    rungs = space["pruner"]["rungs"]
+    found = []
+    numbers = [trial.number for trial in record.trials]
+    if numbers != list(range(space["budget"]["trials"])):
+        found.append(f"the trials are {numbers}")
+    for trial in record.trials:
+        if trial.state != "complete":
+            found.append(f"trial {trial.number} is {trial.state}: {trial.reason}")
+        indices = [rung.index for rung in trial.rungs]
+        if indices != list(range(1, rungs + 1)):
+            found.append(f"trial {trial.number} has the rungs {indices}")
+        steps = [rung.measures["tokens_per_second"] for rung in trial.rungs]
+        if len(steps) != len(set(steps)):
+            found.append(f"trial {trial.number} reported a rung twice")
+    if len({trial._trial_id for trial in raw}) != len(raw):
+        found.append("a trial stands twice in the study")
+    found += _tracking(directory, record)
+    if undisturbed is not None:
+        other = RunDirectory(undisturbed).open_study()
+        found += _differences(record, other.record(other.trials()))
+        other.close()
+    study.close()
+    return found
+
+
+def _tracking(directory: RunDirectory, record: StudyRecord) -> list[str]:
+    client = MlflowClient(f"sqlite:///{directory.mlflow}")
+    found = []
+    runs = [
+        run
+        for experiment in client.search_experiments()
+        for run in client.search_runs([experiment.experiment_id], max_results=5000)
+    ]
+    nested = [run.data.tags["search.trial"] for run in runs if "search.trial" in run.data.tags]
+    expected = [str(trial.number) for trial in record.trials]
+    if sorted(nested, key=int) != expected or len(runs) != len(expected) + 1:
+        found.append(f"MLflow has {len(runs)} runs, of the trials {sorted(nested, key=int)}")
+    for run in runs:
+        number = run.data.tags.get("search.trial")
+        if number is None:
+            continue
+        trial = record.trials[int(number)]
+        for name in trial.measures:
+            points = client.get_metric_history(run.info.run_id, name)
+            told = Counter((point.step, point.value) for point in points)
+            wanted = Counter((rung.step, rung.measures[name]) for rung in trial.rungs)
+            if told != wanted:
+                found.append(f"MLflow, trial {number}: {name} is {dict(told)}, not {dict(wanted)}")
+    return found
+
+
+def _differences(record: StudyRecord, undisturbed: StudyRecord) -> list[str]:
+    found = []
+    clock_free = ("score", "trainable_params", "train_flops")
+    for mine, theirs in zip(record.trials, undisturbed.trials, strict=True):
+        if mine.settings != theirs.settings:
+            found.append(f"trial {mine.number} has other settings than undisturbed")
+        found += [
+            f"trial {mine.number}, rung {one.index}: {name} is {one.measures[name]}, undisturbed "
+            f"{other.measures[name]}"
+            for one, other in zip(mine.rungs, theirs.rungs, strict=False)
+            for name in clock_free
+            if one.measures[name] != other.measures[name]
+        ]
+        if mine.freezing != theirs.freezing:
+            found.append(f"trial {mine.number} froze other matrices, or at other steps")
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--kills", type=int, default=30, metavar="N")
+    parser.add_argument("--space", default="spaces/quickstart.yaml", metavar="FILE")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--longest", type=float, default=40.0, metavar="SECONDS", help="to a kill")
+    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="K=V")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="raw record, as JSON")
+    parser.add_argument("--check", action="store_true", help="fail if anything is wrong")
+    options = parser.parse_args(arguments)
+    overrides = [*SETTINGS, *options.overrides]
+    with tempfile.TemporaryDirectory(prefix="kill-") as folder:
+        calm, disturbed = Path(folder) / "calm", Path(folder) / "disturbed"
+        Killing(options.space, calm, overrides).run(0, 0, 1.0)
+        killing = Killing(options.space, disturbed, overrides)
+        began = time.monotonic()
+        killing.run(options.kills, options.seed, options.longest)
+        found = problems(disturbed, calm)
+        seconds = time.monotonic() - began
+    counts = Counter(target for target, _ in killing.kills)
+    print(f"{len(killing.kills)} kills in {seconds:.0f} s: {dict(counts)}")
+    print("\n".join(found) or "nothing lost, doubled or changed")
+    if options.out is not None:
+        record: dict[str, Any] = {
+            "provenance": provenance(options.seed, "", ""),
+            "kills": killing.kills,
+            "seconds": seconds,
+            "problems": found,
+        }
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(options.out, json.dumps(record, indent=1) + "\n")
+    return 1 if options.check and found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
