@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import sys
@@ -19,6 +20,7 @@ from search.console.live import LiveView
 from search.console.plain import PlainView
 from search.console.summary import print_summary
 from search.engine.core import Engine, Policy
+from search.engine.importance import importances
 from search.engine.proposals import params_of
 from search.engine.pruners import make_judge
 from search.engine.ray_tune import execute
@@ -129,7 +131,7 @@ class Driver:
                 self._slots,
                 space.failures.hang_minutes,
             )
-        record, files = self._write_results(engine.record())
+        record, files = self._write_results(study, engine.record())
         problem = follower.close(files, ended=engine.ending is None)
         if problem is not None:
             print(f"MLflow misses a part of this run: {problem}", file=sys.stderr)
@@ -195,9 +197,15 @@ class Driver:
             self._console,
         )
 
-    def _write_results(self, record: StudyRecord) -> tuple[StudyRecord, list[Path]]:
+    def _write_results(
+        self, study: SearchStudy, record: StudyRecord
+    ) -> tuple[StudyRecord, list[Path]]:
         root = self._directory.root
-        record = collect_adapters(record, root)
+        record = dataclasses.replace(
+            collect_adapters(record, root),
+            importances=importances(study),
+            disk_bytes=self._directory.bytes,
+        )
         files = [write_front(record, root), write_trials(record, root), self._directory.report]
         write_report(record, self._directory.report)
         clear_checkpoints(record, root)

@@ -128,6 +128,21 @@ class TrialRecord:
 
 
 @dataclass(frozen=True)
+class Importance:
+    """How much each setting of a method decides about one objective.
+
+    Attributes:
+        method: name of the method.
+        objective: name of the objective.
+        parts: setting → its part, all together 1.
+    """
+
+    method: str
+    objective: str
+    parts: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class StudyRecord:
     """A whole search on one task.
 
@@ -141,6 +156,8 @@ class StudyRecord:
         reference: reference point of the hypervolume, objective → value in the objective's own
             unit; None until enough trials are complete.
         provenance: commit, versions, machine, fingerprint of the data, seed.
+        importances: of settings, where there are enough trials to tell.
+        disk_bytes: what the run takes on disk; None where that was not looked at.
     """
 
     name: str
@@ -151,6 +168,8 @@ class StudyRecord:
     trials: tuple[TrialRecord, ...]
     reference: Mapping[str, float] | None
     provenance: Mapping[str, Any]
+    importances: tuple[Importance, ...] = ()
+    disk_bytes: int | None = None
 
     def in_state(self, *states: State) -> tuple[TrialRecord, ...]:
         """The trials in any of these states, in the order of their numbers."""

@@ -12,6 +12,7 @@ from search import environment
 
 environment.prepare()
 
+from search.engine.importance import importances  # noqa: E402 - see search.run
 from search.engine.run_directory import RunDirectory  # noqa: E402 - see search.run
 from search.results.files import write_front, write_trials  # noqa: E402
 from search.results.html import write_report  # noqa: E402
@@ -37,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else trial
         for trial in study.trials()
     ]
-    record = study.record(trials)
+    record = dataclasses.replace(
+        study.record(trials), importances=importances(study), disk_bytes=directory.bytes
+    )
     write_front(record, directory.root)
     write_trials(record, directory.root)
     write_report(record, directory.report)

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.mark.parametrize("page", ["docs/aflora.md"])
+@pytest.mark.parametrize("page", ["docs/aflora.md", "docs/search.md"])
 def test_its_python_runs_from_top_to_bottom(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -23,7 +23,9 @@ def test_its_python_runs_from_top_to_bottom(
         exec(compile(code, page, "exec"), names)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/aflora.md", "docs/results/README.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/aflora.md", "docs/search.md", "docs/results/README.md"]
+)
 def test_its_links_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     headings = {

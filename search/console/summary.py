@@ -10,6 +10,7 @@ from rich.markup import escape
 from search.console.front_table import front_table
 from search.pareto.front import front
 from search.record import StudyRecord
+from search.results.units import readable
 from search.results.writing import shown
 
 
@@ -51,6 +52,9 @@ def print_summary(
         console.print(table)
     place = shown(root)
     console.print(f"\nreport   {place}/report.html", markup=False, highlight=False, soft_wrap=True)
+    if study.disk_bytes is not None:
+        size = readable("disk_bytes", study.disk_bytes)
+        console.print(f"on disk  {place}, {size}", markup=False, highlight=False, soft_wrap=True)
     console.print(
         f"compare  mlflow ui --backend-store-uri {tracking}",
         markup=False,

@@ -26,11 +26,13 @@ from search.results.figures import (
     freezing_members,
     front_figure,
     hypervolume_figure,
+    importance_figure,
+    importance_methods,
     trials_figure,
 )
 from search.results.headline import headline, trial_name
 from search.results.tables import front_table, trials_table
-from search.results.units import duration, title
+from search.results.units import duration, readable, title
 from search.results.writing import write_atomically
 
 
@@ -40,7 +42,7 @@ def write_report(study: StudyRecord, path: Path) -> None:
     Plotly and the figures' data are inside it, compressed. Its content security policy admits
     just the two scripts it carries, by their hashes, and no address at all.
     """
-    freezing = freezing_members(study)
+    freezing, methods = freezing_members(study), importance_methods(study)
     figures = {
         "front": front_figure(study),
         "trials": trials_figure(study),
@@ -48,6 +50,7 @@ def write_report(study: StudyRecord, path: Path) -> None:
         "volume-seconds": hypervolume_figure(study, "seconds"),
         "volume-trials": hypervolume_figure(study, "trials"),
         **{f"freezing-{trial.number}": freezing_figure(trial) for trial in freezing},
+        **{f"importance-{method}": importance_figure(study, method) for method in methods},
     }
     script, plotly = _part("report.js"), _plotly()
     environment = jinja2.Environment(
@@ -63,6 +66,7 @@ def write_report(study: StudyRecord, path: Path) -> None:
         front_table=front_table(study),
         trials_table=trials_table(study),
         freezing=[(f"freezing-{trial.number}", trial_name(trial)) for trial in freezing],
+        importances=[(f"importance-{method}", method) for method in methods],
         heights={name: figure.layout.height for name, figure in figures.items()},
         style=_part("report.css"),
         script=script,
@@ -116,6 +120,8 @@ def _facts(study: StudyRecord) -> list[tuple[str, str]]:
         began = datetime.fromtimestamp(min(moments), UTC)
         facts.append(("started", f"{began:%Y-%m-%d %H:%M} UTC"))
         facts.append(("took", duration(max(moments) - min(moments))))
+    if study.disk_bytes is not None:
+        facts.append(("on disk", readable("disk_bytes", study.disk_bytes)))
     seed = study.provenance.get("seed")
     return facts if seed is None else [*facts, ("seed", str(seed))]
 

@@ -4,6 +4,7 @@ from search.results.figures.curves import curves_figure
 from search.results.figures.freezing import freezing_figure, freezing_members
 from search.results.figures.front import front_figure
 from search.results.figures.history import hypervolume_figure
+from search.results.figures.importances import importance_figure, importance_methods
 from search.results.figures.trials import trials_figure
 
 __all__ = [
@@ -12,5 +13,7 @@ __all__ = [
     "freezing_members",
     "front_figure",
     "hypervolume_figure",
+    "importance_figure",
+    "importance_methods",
     "trials_figure",
 ]

@@ -1,0 +1,153 @@
+"""The engine on a real Ray, with workers that crash, hang, lose their process or have no memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ray import tune
+
+from search.engine.ray_tune import execute
+from search.engine.run_directory import RunDirectory
+from search.engine.where import connected
+from search.record import StudyRecord
+from search.spec.schema import Budget, Failures, Pruner, Sampler
+from tests.search.engine.curves import OBJECTIVES, RUNGS, engine_on, new_study, report
+
+# What happens to a trial at its first attempt, after its second rung.
+ENDS = ("raises", "has no memory", "dies", "hangs", "no number")
+
+
+def worker(config: dict[str, Any], folder: str, heartbeats: Any) -> None:
+    """Goes through the rungs; each checkpoint says how far it had got."""
+    number, attempt = config["number"], config["attempt"]
+    reached = 0
+    if config["checkpoint"]:
+        reached = json.loads((Path(config["checkpoint"]) / "reached.json").read_text())
+    with (Path(folder) / f"{number}.log").open("a") as log:
+        log.write(f"attempt {attempt} from rung {reached}\n")
+    for index in range(reached + 1, RUNGS + 1):
+        if index == 3 and attempt == 0 and number < len(ENDS):
+            _end(ENDS[number])
+        heartbeats.beat.remote(number)
+        change = {"score": float("nan")} if number == 4 and index == 2 else {}
+        with tempfile.TemporaryDirectory() as saved:
+            (Path(saved) / "reached.json").write_text(json.dumps(index))
+            checkpoint = tune.Checkpoint.from_directory(saved)
+            rung = report(config["settings"], index, **change)
+            tune.report({"report": rung.to_json()}, checkpoint=checkpoint)
+
+
+def _end(how: str) -> None:
+    if how == "raises":
+        raise RuntimeError("boom")
+    if how == "has no memory":
+        raise MemoryError("tried to allocate 9 GiB")
+    if how == "dies":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "hangs":
+        time.sleep(600)
+
+
+def run(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    objectives: Mapping[str, str] = OBJECTIVES,
+    **change: Any,
+) -> StudyRecord:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
+    directory = RunDirectory(tmp_path / "run")
+    directory.root.mkdir()
+    directory.trials.mkdir()
+    (tmp_path / "logs").mkdir()
+    engine = engine_on(
+        new_study(directory.root, objectives), sampler=Sampler(name="random"), **change
+    )
+    with connected(None, local=True):
+        execute(
+            engine,
+            directory,
+            worker,
+            {"folder": str(tmp_path / "logs")},
+            cpu=1,
+            gpu=0,
+            slots=2,
+            hang_minutes=0.25,
+        )
+    record = engine.record()
+    # What the engine knows is what the study holds.
+    again = directory.open_study()
+    assert tuple(again.trials()) == record.trials
+    return record
+
+
+def test_trials_that_fail_in_any_way_go_on_from_their_last_rung(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = run(
+        tmp_path,
+        monkeypatch,
+        pruner=Pruner(name="none", rungs=RUNGS),
+        budget=Budget(trials=7),
+        failures=Failures(retries=1),
+        now=time.time(),
+    )
+    assert len(record.trials) == 7
+    reasons = {
+        0: "RuntimeError: boom",
+        1: "out of memory (CPU): tried to allocate 9 GiB",
+        2: "its process died: killed from outside",
+        3: "hung: it took no step for",
+    }
+    for number, reason in reasons.items():
+        trial = record.trials[number]
+        assert trial.state == "complete", trial.reason
+        (told,) = trial.failures
+        assert told.startswith(reason)
+        log = (tmp_path / "logs" / f"{number}.log").read_text().splitlines()
+        assert log == ["attempt 0 from rung 0", "attempt 1 from rung 2"]
+    broken = record.trials[4]
+    assert (broken.state, broken.reason, broken.failures) == ("failed", "score is nan", ())
+    for number in (5, 6):
+        assert (record.trials[number].state, record.trials[number].failures) == ("complete", ())
+    for trial in record.in_state("complete"):
+        assert [rung.index for rung in trial.rungs] == [1, 2, 3, 4]
+        # Of all its checkpoints the last one is left.
+        assert trial.rungs[-1].checkpoint is not None
+        kept = list((tmp_path / "run" / "trials").glob(f"*/{trial.number:05d}-*/checkpoint_*"))
+        assert [str(path.relative_to(tmp_path / "run")) for path in kept] == [
+            trial.rungs[-1].checkpoint
+        ]
+
+
+def test_paused_trials_make_room_and_are_promoted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = run(
+        tmp_path,
+        monkeypatch,
+        {"score": "max"},
+        pruner=Pruner(rungs=RUNGS, start=0.0, keep=0.5, wait=2, promote=True),
+        budget=Budget(trials=16),
+        failures=Failures(retries=1),
+        now=time.time(),
+    )
+    assert {trial.state for trial in record.trials} == {"complete", "pruned", "failed"}
+    logs = {path.stem: path.read_text() for path in (tmp_path / "logs").iterdir()}
+    promoted = [
+        trial.number
+        for trial in record.trials
+        if not trial.failures and len(logs[str(trial.number)].splitlines()) > 1
+    ]
+    assert promoted, logs
+    for number in promoted:
+        first, *others = logs[str(number)].splitlines()
+        assert first == "attempt 0 from rung 0"
+        assert all(not line.endswith("from rung 0") for line in others)
