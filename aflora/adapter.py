@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -16,8 +15,6 @@ from aflora.layer import AFLoRALinear
 from aflora.linear import features, is_linear
 from aflora.roles import Target, find_targets, head_modules
 from aflora.wrappers import unwrapped
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -123,15 +120,6 @@ def adapt(model: nn.Module, config: AFLoRAConfig) -> nn.Module:
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch module, got {model!r}")
     placement = place(model, config)
-    if config.trainable_projections != "none" and not any(
-        config.trains_projections_of(target.role) for target, _ in placement.targets
-    ):
-        logger.warning(
-            "no projection matrix trains: trainable_projections is %r and modules are %s, so that "
-            "there is nothing to freeze",
-            config.trainable_projections,
-            ", ".join(config.modules),
-        )
     model.requires_grad_(False)
     for path in placement.head:
         model.get_submodule(path).requires_grad_(True)

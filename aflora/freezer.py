@@ -107,9 +107,16 @@ class Freezer:
             ValueError: the model is not adapted, or is sharded by ZeRO or FSDP, or its config does
                 not fit the number of steps.
         """
+        config, matrices = adapter_config(model), projections(model)
+        if not matrices and config.trainable_projections != "none":
+            logger.warning(
+                "no projection matrix trains: trainable_projections is %r and modules are %s, so "
+                "that there is nothing to freeze",
+                config.trainable_projections,
+                ", ".join(config.modules),
+            )
         trained = {**adapter_parameters(model), **head_parameters(model)}
-        freeze = adapter_config(model).freeze
-        return cls(projections(model), freeze, total_steps, steps_per_epoch, [*trained.values()])
+        return cls(matrices, config.freeze, total_steps, steps_per_epoch, [*trained.values()])
 
     @property
     def live(self) -> list[Projection]:

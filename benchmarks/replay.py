@@ -28,7 +28,8 @@ from scipy.stats import bootstrap
 
 from benchmarks.alternatives import MOASHAJudge, stock_search
 from benchmarks.curve_table import CurveTable, Row
-from search.engine.core import Engine, Policy
+from search.engine.core import Engine
+from search.engine.policy import Policy
 from search.engine.pruners import Judge, make_judge
 from search.engine.simulate import simulate
 from search.engine.study import SearchStudy, StudyHeader

@@ -19,8 +19,9 @@ from rich.console import Console
 from search.console.live import LiveView
 from search.console.plain import PlainView
 from search.console.summary import print_summary
-from search.engine.core import Engine, Policy
+from search.engine.core import Engine
 from search.engine.importance import importances
+from search.engine.policy import Policy
 from search.engine.proposals import params_of
 from search.engine.pruners import make_judge
 from search.engine.ray_tune import execute

@@ -15,8 +15,9 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from search.engine.core import Engine, Proposal
+from search.engine.core import Engine
 from search.engine.failures import Failure
+from search.engine.policy import Proposal
 from search.engine.ray_failures import failure_of
 from search.engine.run_directory import RunDirectory
 from search.engine.watchdog import Watchdog

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from search.engine.core import Engine, Proposal
+from search.engine.core import Engine
 from search.engine.failures import Failure
+from search.engine.policy import Proposal
 from search.record import RungReport
 
 

@@ -400,3 +400,15 @@ def test_a_step_that_is_none_or_comes_again_is_refused(step: Any) -> None:
     again.load_state_dict(before)
     with pytest.raises(ValueError, match="step 3 comes after step 3"):
         again.step(3)
+
+
+def test_that_nothing_will_freeze_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    def freezer_of(**settings: Any) -> Freezer:
+        config = AFLoRAConfig(rank=2, modules=("query",), **settings)
+        return Freezer.for_model(aflora.adapt(tiny_model("bert"), config), 400)
+
+    assert freezer_of().timeline == []
+    assert "no projection matrix trains: trainable_projections is 'ffn'" in caplog.text
+    caplog.clear()
+    assert freezer_of(trainable_projections="none").timeline == []
+    assert not caplog.text

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from search.engine.core import Engine, Policy
+from search.engine.core import Engine
+from search.engine.policy import Policy
 from search.engine.pruners import make_judge
 from search.engine.simulate import Step
 from search.engine.study import SearchStudy, StudyHeader
