@@ -63,4 +63,7 @@ def _of(trials: list[FrozenTrial], index: int, objective: str) -> dict[str, floa
             evaluator=PedAnovaImportanceEvaluator(target_quantile=quantile),
             target=lowest,
         )
-    return {name: float(part) for name, part in parts.items()}
+    # What all of them have in common, the method above all, was not decided here.
+    varied = {name for name in parts if len({repr(t.params.get(name)) for t in trials}) > 1}
+    whole = sum(parts[name] for name in varied) or 1.0
+    return {name: float(part) / whole for name, part in parts.items() if name in varied}

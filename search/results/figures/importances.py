@@ -8,7 +8,7 @@ from search.record import Importance, StudyRecord
 from search.results.figures.style import BLUE, GREY, new_figure
 from search.results.units import title
 
-_ROW, _FRAME = 26, 110
+_ROW, _FRAME = 26, 130
 
 
 def importance_methods(study: StudyRecord) -> tuple[str, ...]:
@@ -24,7 +24,7 @@ def importance_figure(study: StudyRecord, method: str) -> go.Figure:
     figure = new_figure(_FRAME + _ROW * len(names))
     figure.add_heatmap(
         z=cells,
-        x=[title(importance.objective, study.metric) for importance in found],
+        x=[title(i.objective, study.metric).replace(" ", "<br>") for i in found],
         y=[_short(name, method) for name in names],
         text=[[f"{part:.0%}" for part in row] for row in cells],
         texttemplate="%{text}",

@@ -11,13 +11,15 @@ import plotly.graph_objects as go
 import pytest
 
 from search.pareto.front import front
-from search.record import FreezeEvent, StudyRecord
+from search.record import FreezeEvent, Importance, StudyRecord
 from search.results.figures import (
     curves_figure,
     freezing_figure,
     freezing_members,
     front_figure,
     hypervolume_figure,
+    importance_figure,
+    importance_methods,
     trials_figure,
 )
 from search.results.figures.labels import placed
@@ -305,3 +307,18 @@ def test_zero_has_its_place_on_a_logarithmic_axis() -> None:
     assert axis["ticktext"][0] == "0"
     assert 0 < axis["tickvals"][0] < 1_000
     assert axis["range"][0] < math.log10(axis["tickvals"][0])
+
+
+def test_what_decides_is_a_table_in_colour(study: Maker) -> None:
+    found = study(
+        importances=(
+            Importance("aflora", "score", {"method.aflora.rank": 0.25, "learning_rate": 0.75}),
+            Importance("aflora", "trainable_params", {"method.aflora.rank": 1.0}),
+            Importance("lora", "score", {"learning_rate": 1.0}),
+        )
+    )
+    assert importance_methods(found) == ("aflora", "lora")
+    (table,) = importance_figure(found, "aflora").data
+    assert list(table.y) == ["rank", "learning_rate"]
+    assert [list(row) for row in table.text] == [["25%", "100%"], ["75%", "0%"]]
+    assert len(table.x) == 2
