@@ -173,7 +173,8 @@ class Supervision(NeverRestored, tune.Callback):
         self._end_hanging({n: t for n, t in latest.items() if t.status == Trial.RUNNING})
 
     def _end_hanging(self, running: dict[int, Trial]) -> None:
-        for number in self._watchdog.hanging(running, time.monotonic()):
+        attempts = {number: attempt_of(trial) for number, trial in running.items()}
+        for number in self._watchdog.hanging(attempts, time.monotonic()):
             trial = running[number]
             actor = trial.temporary_state.ray_actor
             if actor is not None and not self._engine.is_over(number, attempt_of(trial)):

@@ -20,6 +20,7 @@ _STATES: Mapping[TrialState, State] = {
     TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
 }
+_ENDED_EARLY = (TrialState.PRUNED, TrialState.FAIL)
 
 
 def record_of(trial: FrozenTrial, objectives: Sequence[str]) -> TrialRecord:
@@ -42,7 +43,8 @@ def record_of(trial: FrozenTrial, objectives: Sequence[str]) -> TrialRecord:
         rungs=tuple(rungs),
         freezing=freezing_from_text(attributes.get("freezing", "[]")),
         total_steps=attributes.get("total_steps"),
-        reason=None if trial.state == TrialState.RUNNING else attributes.get("reason"),
+        # A trial that was paused and then went on keeps the attribute, which says nothing any more.
+        reason=attributes.get("reason") if trial.state in _ENDED_EARLY or paused else None,
         failures=tuple(attributes.get("failures", ())),
         feasible=all(violation <= 0 for violation in trial.constraints.values()),
         started=attributes.get("started"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import Any
 
 import ray
@@ -46,23 +46,20 @@ class Watchdog:
     def __init__(self, heartbeats: Any, seconds: float) -> None:
         self._heartbeats = heartbeats
         self._seconds = seconds
-        self._heard: dict[int, float] = {}
+        self._heard: dict[tuple[int, int], float] = {}
         self._answer: Any = None
         self._asked = 0.0
 
-    def hanging(self, running: Collection[int], now: float) -> list[int]:
+    def hanging(self, running: Mapping[int, int], now: float) -> list[int]:
         """Numbers of trials that hang.
 
         Args:
-            running: numbers of the trials that run.
+            running: number of each trial that runs → its attempt, which is heard anew.
             now: on a clock that does not jump.
         """
-        for number in [n for n in self._heard if n not in running]:
-            del self._heard[number]
-        for number in running:
-            self._heard.setdefault(number, now)
+        self._heard = {key: self._heard.get(key, now) for key in running.items()}
         self._listen(now)
-        return [n for n in running if now - self._heard[n] > self._seconds]
+        return [key[0] for key, heard in self._heard.items() if now - heard > self._seconds]
 
     def _listen(self, now: float) -> None:
         if self._answer is not None:
@@ -74,9 +71,9 @@ class Watchdog:
                 silences = ray.get(answer)
             except ray.exceptions.RayActorError:
                 return  # it is being started again; until then nobody has been heard
-            for number, silence in silences.items():
-                if number in self._heard:
-                    self._heard[number] = max(self._heard[number], now - silence)
+            for key, heard in self._heard.items():
+                if key[0] in silences:
+                    self._heard[key] = max(heard, now - silences[key[0]])
         elif now - self._asked > ASK_SECONDS:
             self._asked = now
             self._answer = self._heartbeats.silences.remote()

@@ -119,6 +119,14 @@ class Pruner(_WithOptions):
     after_freezing: bool = True
     promote: bool = False
 
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_pareto(cls, given: Any) -> Any:
+        """Written out, so that the resolved space says how it was pruned."""
+        if isinstance(given, dict) and given.get("name", "pareto") == "pareto":
+            return {"keep": 0.5, "wait": 4, **given}
+        return given
+
     @model_validator(mode="after")
     def _promotes_by_rank(self) -> Pruner:
         if self.promote and self.name != "pareto":
@@ -227,7 +235,7 @@ class Space(_Section):
     limits: dict[str, str] = {}
     warm_start: str | None = None
     sampler: Sampler = Sampler()
-    pruner: Pruner = Pruner()
+    pruner: Pruner = Pruner.model_validate({})
     budget: Budget = Budget()
     failures: Failures = Failures()
     resources: Resources = Resources()

@@ -25,8 +25,11 @@ from tests.search.engine.curves import OBJECTIVES, RUNGS, engine_on, new_study, 
 ENDS = ("raises", "has no memory", "dies", "hangs", "no number")
 
 
-def worker(config: dict[str, Any], folder: str, heartbeats: Any) -> None:
-    """Goes through the rungs; each checkpoint says how far it had got."""
+def worker(config: dict[str, Any], folder: str, falling: bool, heartbeats: Any) -> None:
+    """Goes through the rungs; each checkpoint says how far it had got.
+
+    With ``falling`` each trial is worse than the one before and none fails.
+    """
     number, attempt = config["number"], config["attempt"]
     reached = 0
     if config["checkpoint"]:
@@ -34,10 +37,12 @@ def worker(config: dict[str, Any], folder: str, heartbeats: Any) -> None:
     with (Path(folder) / f"{number}.log").open("a") as log:
         log.write(f"attempt {attempt} from rung {reached}\n")
     for index in range(reached + 1, RUNGS + 1):
-        if index == 3 and attempt == 0 and number < len(ENDS):
+        if index == 3 and attempt == 0 and number < len(ENDS) and not falling:
             _end(ENDS[number])
         heartbeats.beat.remote(number)
-        change = {"score": float("nan")} if number == 4 and index == 2 else {}
+        change = {"score": 0.9 - 0.05 * number} if falling else {}
+        if number == 4 and index == 2 and not falling:
+            change = {"score": float("nan")}
         with tempfile.TemporaryDirectory() as saved:
             (Path(saved) / "reached.json").write_text(json.dumps(index))
             checkpoint = tune.Checkpoint.from_directory(saved)
@@ -60,6 +65,7 @@ def run(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     objectives: Mapping[str, str] = OBJECTIVES,
+    falling: bool = False,
     **change: Any,
 ) -> StudyRecord:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
@@ -75,11 +81,11 @@ def run(
             engine,
             directory,
             worker,
-            {"folder": str(tmp_path / "logs")},
+            {"folder": str(tmp_path / "logs"), "falling": falling},
             cpu=1,
             gpu=0,
             slots=2,
-            hang_minutes=0.25,
+            hang_minutes=20 / 60,
         )
     record = engine.record()
     # What the engine knows is what the study holds.
@@ -134,17 +140,16 @@ def test_paused_trials_make_room_and_are_promoted(
         tmp_path,
         monkeypatch,
         {"score": "max"},
+        falling=True,
         pruner=Pruner(rungs=RUNGS, start=0.0, keep=0.5, wait=2, promote=True),
-        budget=Budget(trials=16),
+        budget=Budget(trials=10),
         failures=Failures(retries=1),
         now=time.time(),
     )
-    assert {trial.state for trial in record.trials} == {"complete", "pruned", "failed"}
+    assert {trial.state for trial in record.trials} == {"complete", "pruned"}
     logs = {path.stem: path.read_text() for path in (tmp_path / "logs").iterdir()}
     promoted = [
-        trial.number
-        for trial in record.trials
-        if not trial.failures and len(logs[str(trial.number)].splitlines()) > 1
+        trial.number for trial in record.trials if len(logs[str(trial.number)].splitlines()) > 1
     ]
     assert promoted, logs
     for number in promoted:

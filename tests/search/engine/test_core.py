@@ -41,6 +41,26 @@ def test_states_are_honest(tmp_path: Path) -> None:
         assert trial.reason.startswith(f"rung {len(trial.rungs)}: dominated")
 
 
+def test_a_trial_that_was_paused_and_went_on_has_no_reason_any_more(tmp_path: Path) -> None:
+    pruner = Pruner(rungs=4, start=0.0, keep=0.5, wait=2, promote=True)
+    engine = engine_on(new_study(tmp_path, {"score": "max"}), trials=8, pruner=pruner)
+    for number in range(8):
+        proposal = engine.ask(float(number))
+        assert proposal is not None
+        for index in (1, 2, 3, 4):
+            score = 0.9 - 0.05 * proposal.number
+            told = engine.report(
+                proposal.number,
+                report(proposal.settings, index, score=score),
+                number + index / 9,
+                f"{proposal.number}/{index}",
+            )
+            if told != "continue":
+                break
+    assert any(t.state == "complete" and t.number > 0 for t in engine.record().trials)
+    assert tuple(SearchStudy.open(tmp_path / "study.db").trials()) == engine.record().trials
+
+
 def test_the_study_holds_all_that_the_engine_knows(tmp_path: Path) -> None:
     engine = engine_on(new_study(tmp_path))
     run(engine)
