@@ -25,7 +25,7 @@ class Ending:
     trials: Literal["stop", "finish"]
 
 
-class Limits:
+class BudgetWatch:
     """Watches the budget of a study.
 
     Args:

@@ -10,7 +10,7 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from search.engine.budget import Ending, Limits
+from search.engine.budget import BudgetWatch, Ending
 from search.engine.failures import UNCOUNTED, Failure, common_failure, tries_again
 from search.engine.policy import Decision, Policy, Proposal
 from search.engine.proposer import Proposer
@@ -42,7 +42,7 @@ class Engine:
         self._seconds_before = study.seconds
         self._lock = threading.RLock()
         self._trials = {trial.number: trial for trial in study.trials()}
-        self._limits = Limits(policy.budget, self._names)
+        self._watch = BudgetWatch(policy.budget, self._names)
         self._proposer = Proposer(
             policy.tree,
             policy.length,
@@ -71,7 +71,7 @@ class Engine:
         for trial in sorted(ended, key=lambda t: (t.finished or 0.0, t.number)):
             if self._judge is not None and trial.rungs:
                 self._judge.ended(trial.number, trial.state == "complete")
-            self._limits.ended(trial, self._study.reference)
+            self._watch.ended(trial, self._study.reference)
         self._to_take_up = [
             trial.number
             for trial in self._trials.values()
@@ -132,7 +132,7 @@ class Engine:
         if self._ending is None:
             hours = self.seconds(now) / 3600
             watched = self._policy.budget.trial_seconds is not None
-            self._ending = self._limits.reached(hours, self.trial_seconds() if watched else 0.0)
+            self._ending = self._watch.reached(hours, self.trial_seconds() if watched else 0.0)
 
     # Acting
 
@@ -398,7 +398,7 @@ class Engine:
             point = reference_point(list(self._trials.values()), self._names)
             if point is not None:
                 self._study.reference = point
-        self._limits.ended(record, self._study.reference)
+        self._watch.ended(record, self._study.reference)
         self.save_time(now)
 
     def _replace(self, record: TrialRecord) -> None:

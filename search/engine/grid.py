@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from search.engine.proposals import Draw
-from search.spec.distributions import Choice, Constant, Float, Group, Int, Leaf, Subset
+from search.spec.distributions import Constant, Float, Group, Leaf, Subset
 from search.spec.nodes import is_conditional, shapes_of
+from search.spec.relations import grid_of
 
 MOST = 100_000
 
@@ -61,13 +62,9 @@ class Grid:
 
 
 def _values(name: str, leaf: Leaf) -> list[Any]:
-    if isinstance(leaf, Choice):
-        return list(leaf.options)
     if isinstance(leaf, Subset):
         sizes = range(leaf.minimum, leaf.maximum + 1)
         return [list(chosen) for size in sizes for chosen in combinations(leaf.options, size)]
-    if isinstance(leaf, Int) or (isinstance(leaf, Float) and leaf.step is not None):
-        assert leaf.step is not None
-        count = math.floor((leaf.high - leaf.low) / leaf.step + 1e-9) + 1
-        return [leaf.low + leaf.step * index for index in range(count)]
-    raise ValueError(f"grid needs steps: give {name} a step, or a choice")
+    if isinstance(leaf, Float) and leaf.step is None:
+        raise ValueError(f"grid needs steps: give {name} a step, or a choice")
+    return grid_of(leaf)

@@ -208,7 +208,7 @@ def restrict(leaf: Leaf, drawn: Any, low: float, high: float) -> Any:
     """
     bounds = _bounds(leaf, low, high)
     if isinstance(bounds, list):
-        options = _grid(leaf)
+        options = grid_of(leaf)
         return bounds[options.index(_nearest(options, drawn)) * len(bounds) // len(options)]
     if bounds is None:
         return drawn
@@ -220,7 +220,7 @@ def release(leaf: Leaf, value: Any, low: float, high: float) -> Any:
     """The inverse of :func:`restrict`."""
     bounds = _bounds(leaf, low, high)
     if isinstance(bounds, list):
-        options = _grid(leaf)
+        options = grid_of(leaf)
         if value not in bounds:
             return value
         return options[math.ceil(bounds.index(value) * len(options) / len(bounds))]
@@ -237,11 +237,12 @@ def _bounds(leaf: Leaf, low: float, high: float) -> tuple[float, float] | list[A
     if isinstance(leaf, Float) and leaf.step is None:
         return min(max(low, leaf.low), leaf.high), max(min(high, leaf.high), leaf.low)
     slack = 1e-9
-    fitting = [option for option in _grid(leaf) if low - slack <= option <= high + slack]
-    return fitting or [min(_grid(leaf), key=lambda o: max(low - o, o - high))]
+    fitting = [option for option in grid_of(leaf) if low - slack <= option <= high + slack]
+    return fitting or [min(grid_of(leaf), key=lambda o: max(low - o, o - high))]
 
 
-def _grid(leaf: Leaf) -> list[Any]:
+def grid_of(leaf: Leaf) -> list[Any]:
+    """Every value of a choice, or of a range with steps, in order."""
     if isinstance(leaf, Choice):
         return list(leaf.options)
     assert isinstance(leaf, Int | Float)

@@ -470,8 +470,7 @@ def test_a_resumed_search_proposes_as_it_would_have(tmp_path: Path, name: str, c
     assert search(tmp_path / "cut", (cut,)) == search(tmp_path / "whole", ())
 
 
-def test_telling_takes_no_longer_for_a_clock_that_stands_still(tmp_path: Path) -> None:
-    """Equal times keep the order of trials, so that a study is read back the same."""
+def test_a_study_whose_times_are_all_equal_is_read_back_the_same(tmp_path: Path) -> None:
     engine = engine_on(new_study(tmp_path), trials=3)
     began = time.time()
     for number in range(3):
