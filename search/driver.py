@@ -119,7 +119,7 @@ class Driver:
             view.on_trial(trial)
             follower.wake()
 
-        engine.listener = listen
+        engine.listen(listen)
         follower.start()
         with view, _ended_by_signals(engine):
             execute(

@@ -5,20 +5,18 @@ from __future__ import annotations
 import dataclasses
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from optuna.trial import TrialState
 
 from search.engine.budget import BudgetWatch, Ending
 from search.engine.failures import UNCOUNTED, Failure, common_failure, tries_again
+from search.engine.ledger import Ledger
 from search.engine.policy import Decision, Policy, Proposal
 from search.engine.proposer import Proposer
 from search.engine.pruners.judge import Judge
 from search.engine.study import SearchStudy
-from search.pareto.front import reference_point
 from search.record import Rung, RungReport, StudyRecord, TrialRecord
-from search.spec.settings import TrialSettings
 
 
 class Engine:
@@ -41,7 +39,7 @@ class Engine:
         self._since = now
         self._seconds_before = study.seconds
         self._lock = threading.RLock()
-        self._trials = {trial.number: trial for trial in study.trials()}
+        self._ledger = Ledger(study, policy.limits)
         self._watch = BudgetWatch(policy.budget, self._names)
         self._proposer = Proposer(
             policy.tree,
@@ -57,24 +55,24 @@ class Engine:
         self._active: set[int] = set()
         self._to_take_up: list[int] = []
         self._ending: Ending | None = None
-        self.listener: Callable[[TrialRecord], None] = lambda trial: None
         self._recall()
 
     def _recall(self) -> None:
         """What a judge and the budget know of an earlier driver's trials, in the order it came."""
-        rungs = [(rung.at, t.number, rung) for t in self._trials.values() for rung in t.rungs]
+        trials = list(self._ledger.trials.values())
+        rungs = [(rung.at, t.number, rung) for t in trials for rung in t.rungs]
         for _, number, rung in sorted(rungs, key=lambda entry: (entry[0], entry[1])):
             if self._judge is not None:
                 self._judge.add(number, rung)
                 self._judge.verdict(number, rung)
-        ended = [t for t in self._trials.values() if t.finished is not None]
+        ended = [t for t in trials if t.finished is not None]
         for trial in sorted(ended, key=lambda t: (t.finished or 0.0, t.number)):
             if self._judge is not None and trial.rungs:
                 self._judge.ended(trial.number, trial.state == "complete")
-            self._watch.ended(trial, self._study.reference)
+            self._watch.ended(trial, self._ledger.reference)
         self._to_take_up = [
             trial.number
-            for trial in self._trials.values()
+            for trial in trials
             if trial.state == "running" or (trial.state == "paused" and not self._promotes(trial))
         ]
 
@@ -85,10 +83,14 @@ class Engine:
 
     # Reading
 
+    def listen(self, listener: Callable[[TrialRecord], None]) -> None:
+        """Have somebody told of every record that changes."""
+        self._ledger.listener = listener
+
     def record(self) -> StudyRecord:
         """Everything the study holds now."""
         with self._lock:
-            return self._study.record([self._trials[number] for number in sorted(self._trials)])
+            return self._ledger.record()
 
     @property
     def active(self) -> frozenset[int]:
@@ -113,7 +115,7 @@ class Engine:
     def trial_seconds(self) -> float:
         """Seconds of all trials, added up; of one that trains, up to its last rung."""
         with self._lock:
-            return sum(t.measures.get("total_seconds", 0.0) for t in self._trials.values())
+            return self._ledger.trial_seconds
 
     def exhausted(self, now: float) -> bool:
         """Whether nothing will be handed out any more, whatever the trials that run come to."""
@@ -121,12 +123,13 @@ class Engine:
         with self._lock:
             if self._ending is not None:
                 return self.stopping or not (self._active or self._to_take_up)
-            if self._active or self._to_take_up or self._begun() < self._policy.budget.trials:
+            if self._active or self._to_take_up or self._may_begin:
                 return False
             return self._next_promotion() is None
 
-    def _begun(self) -> int:
-        return sum(trial.state != "waiting" for trial in self._trials.values())
+    @property
+    def _may_begin(self) -> bool:
+        return self._ledger.begun < self._policy.budget.trials
 
     def _check_budget(self, now: float) -> None:
         if self._ending is None:
@@ -134,7 +137,7 @@ class Engine:
             watched = self._policy.budget.trial_seconds is not None
             self._ending = self._watch.reached(hours, self.trial_seconds() if watched else 0.0)
 
-    # Acting
+    # Handing out
 
     def end(self, reason: str) -> None:
         """Propose nothing more; trials that run are to be stopped and can be taken up later."""
@@ -155,33 +158,17 @@ class Engine:
             if number is None and self._ending is None:
                 number = self._next_promotion()
             if number is not None:
-                return self._go_on(number)
-            if self._ending is not None or self._begun() >= self._policy.budget.trials:
+                if self._ledger.trials[number].state == "paused":
+                    self._ledger.go_on(number)
+                return self._hand_out(number)
+            if self._ending is not None or not self._may_begin:
                 return None
-            queued = next((t for t in self._trials.values() if t.state == "waiting"), None)
+            queued = next(iter(self._ledger.in_state("waiting")), None)
             if queued is not None:
-                return self._begin(queued, now)
+                self._ledger.begin(queued.number, now)
+                self._proposer.began(queued.number)
+                return self._hand_out(queued.number)
         return self._propose(now)
-
-    def _go_on(self, number: int) -> Proposal:
-        trial = self._trials[number]
-        if trial.state == "paused":
-            self._study.go_on(number)
-            self._replace(dataclasses.replace(trial, state="running", reason=None))
-        return self._hand_out(number)
-
-    def _hand_out(self, number: int) -> Proposal:
-        trial = self._trials[number]
-        attempt = self._attempts.setdefault(number, 0)
-        self._active.add(number)
-        kept = [rung.checkpoint for rung in trial.rungs if rung.checkpoint is not None]
-        return Proposal(number, trial.settings, kept[-1] if kept else None, attempt)
-
-    def _begin(self, trial: TrialRecord, now: float) -> Proposal:
-        self._study.begin(trial.number, trial.settings, now)
-        self._proposer.began(trial.number)
-        self._replace(dataclasses.replace(trial, state="running", started=now))
-        return self._hand_out(trial.number)
 
     def _propose(self, now: float) -> Proposal | None:
         # Drawing takes up to hundreds of milliseconds: reports must not wait for it.
@@ -196,21 +183,27 @@ class Engine:
                 )
                 self._ending = self._ending or Ending(what, "finish")
                 return None
-            label = TrialSettings.model_validate(draft.settings).label
-            self._study.add(draft, label, now)
-            settings = draft.settings
-            self._replace(TrialRecord(draft.number, "running", settings, label, started=now))
+            self._ledger.add(draft, now)
             return self._hand_out(draft.number)
+
+    def _hand_out(self, number: int) -> Proposal:
+        trial = self._ledger.trials[number]
+        attempt = self._attempts.setdefault(number, 0)
+        self._active.add(number)
+        kept = [rung.checkpoint for rung in trial.rungs if rung.checkpoint is not None]
+        return Proposal(number, trial.settings, kept[-1] if kept else None, attempt)
 
     def _next_promotion(self) -> int | None:
         """The paused trial that got furthest among those that are now among the best."""
         if self._judge is None or not self._policy.promote:
             return None
-        waiting = [t for t in self._trials.values() if t.state == "paused" and t.rungs]
+        waiting = [t for t in self._ledger.in_state("paused") if t.rungs]
         for trial in sorted(waiting, key=lambda t: (-t.rungs[-1].index, t.number)):
             if self._judge.verdict(trial.number, trial.rungs[-1]) is None:
                 return trial.number
         return None
+
+    # Taking in
 
     def report(
         self,
@@ -232,7 +225,7 @@ class Engine:
             attempt: that reports; one that was given up has no say. None is the present one.
         """
         with self._lock:
-            trial = self._trials[number]
+            trial = self._ledger.trials[number]
             if self.is_over(number, attempt):
                 return "stop"
             if trial.state != "running":
@@ -242,42 +235,16 @@ class Engine:
             rung = dataclasses.replace(report.rung, at=now, checkpoint=checkpoint)
             broken = self._not_a_number(rung.measures)
             if broken is not None:
-                self._finish(number, TrialState.FAIL, now, reason=broken)
+                self._finish(number, TrialState.FAIL, now, broken)
                 return "stop"
-            report = dataclasses.replace(report, rung=rung)
-            self._study.rung(number, report, trial.total_steps)
-            self._replace(
-                dataclasses.replace(
-                    trial,
-                    rungs=(*trial.rungs, rung),
-                    measures=rung.measures,
-                    freezing=report.freezing,
-                    total_steps=report.total_steps,
-                )
-            )
+            self._ledger.rung(number, dataclasses.replace(report, rung=rung))
             if self._judge is not None:
                 self._judge.add(number, rung)
             if rung.step >= report.total_steps:
-                values = [rung.measures[name] for name in self._names]
-                self._finish(number, TrialState.COMPLETE, now, values=values)
+                self._finish(number, TrialState.COMPLETE, now)
                 return "continue"
             reason = None if self._judge is None else self._judge.verdict(number, rung)
             return "continue" if reason is None else self._stop(number, rung, reason, now)
-
-    def _stop(self, number: int, rung: Rung, reason: str, now: float) -> Decision:
-        reason = f"rung {rung.index}: {reason}"
-        # Without a checkpoint it would start again from the beginning.
-        if self._policy.promote and rung.checkpoint is not None:
-            self._pause(number, reason)
-            return "pause"
-        self._finish(number, TrialState.PRUNED, now, reason=reason)
-        return "stop"
-
-    def _pause(self, number: int, reason: str) -> None:
-        self._study.pause(number, reason)
-        self._active.discard(number)
-        self._attempts[number] = self._attempts.get(number, 0) + 1
-        self._replace(dataclasses.replace(self._trials[number], state="paused", reason=reason))
 
     def _not_a_number(self, measures: Mapping[str, float]) -> str | None:
         for name in [*self._names, *(limit.measure for limit in self._policy.limits)]:
@@ -287,13 +254,27 @@ class Engine:
                 return f"{name} is {measures[name]}"
         return None
 
+    def _stop(self, number: int, rung: Rung, reason: str, now: float) -> Decision:
+        reason = f"rung {rung.index}: {reason}"
+        # Without a checkpoint it would start again from the beginning.
+        if self._policy.promote and rung.checkpoint is not None:
+            self._pause(number, reason)
+            return "pause"
+        self._finish(number, TrialState.PRUNED, now, reason)
+        return "stop"
+
+    def _pause(self, number: int, reason: str) -> None:
+        self._ledger.pause(number, reason)
+        self._active.discard(number)
+        self._attempts[number] = self._attempts.get(number, 0) + 1
+
     def obsolete_checkpoints(self, number: int) -> list[str]:
         """Checkpoints of a trial from which nobody will go on, relative to the run directory.
 
         Those of all rungs but the last; of a trial that was pruned or has failed, all.
         """
         with self._lock:
-            trial = self._trials[number]
+            trial = self._ledger.trials[number]
             kept = [rung.checkpoint for rung in trial.rungs if rung.checkpoint is not None]
             return kept if trial.state in {"pruned", "failed"} else kept[:-1]
 
@@ -317,27 +298,38 @@ class Engine:
                 return
             self._active.discard(number)
             self._attempts[number] += 1
-            trial = self._trials[number]
+            trial = self._ledger.trials[number]
             if trial.state != "running":
                 return
-            told = failure.reason if failure.counted else UNCOUNTED + failure.reason
             again = tries_again(trial, failure, self._policy.failures)
-            failures = (*trial.failures, told)
-            self._study.failed_attempt(number, failures)
-            self._replace(dataclasses.replace(trial, failures=failures))
+            told = failure.reason if failure.counted else UNCOUNTED + failure.reason
+            self._ledger.failed_attempt(number, told)
             if again:
                 self._to_take_up.append(number)
                 return
-            self._finish(number, TrialState.FAIL, now, reason=failure.reason)
-            common = common_failure(self._trials.values(), self._policy.failures)
+            self._finish(number, TrialState.FAIL, now, failure.reason)
+            common = common_failure(self._ledger.trials.values(), self._policy.failures)
             if common is not None:
                 self.end(f"all trials failed in the same way: {common}")
+
+    def _finish(
+        self, number: int, state: TrialState, now: float, reason: str | None = None
+    ) -> None:
+        ended = self._ledger.finish(number, state, now, reason)
+        self._active.discard(number)
+        self._proposer.ended(number, state, ended.values, ended.trial.settings, ended.violations)
+        if self._judge is not None and ended.trial.rungs:
+            self._judge.ended(number, state == TrialState.COMPLETE)
+        self._watch.ended(ended.trial, self._ledger.reference)
+        self.save_time(now)
+
+    # Ending
 
     def release(self, number: int) -> None:
         """A trial no longer trains because the search is ending; it can be taken up later."""
         with self._lock:
             self._active.discard(number)
-            if self._trials[number].state == "running":
+            if self._ledger.trials[number].state == "running":
                 self._pause(number, f"interrupted: {self.ending or 'the driver stopped'}")
 
     def close(self, now: float) -> None:
@@ -347,60 +339,15 @@ class Engine:
         """
         with self._lock:
             done = self._ending is None and self.exhausted(now)
-            for number in [n for n, t in self._trials.items() if t.state == "running"]:
-                self.release(number)
+            for trial in self._ledger.in_state("running"):
+                self.release(trial.number)
             if done:
-                for trial in [t for t in self._trials.values() if t.state == "paused"]:
+                for trial in self._ledger.in_state("paused"):
                     if self._promotes(trial):
                         reason = f"{trial.reason}; paused there and never promoted"
-                        self._finish(trial.number, TrialState.PRUNED, now, reason=reason)
+                        self._finish(trial.number, TrialState.PRUNED, now, reason)
             self.save_time(now)
 
     def save_time(self, now: float) -> None:
         """Write down how long drivers have worked on the study."""
         self._study.seconds = self.seconds(now)
-
-    def _finish(
-        self,
-        number: int,
-        state: TrialState,
-        now: float,
-        values: Sequence[float] | None = None,
-        reason: str | None = None,
-    ) -> None:
-        trial = self._trials[number]
-        violations = {}
-        if state == TrialState.COMPLETE:
-            violations = {
-                limit.measure: limit.violation(trial.measures[limit.measure])
-                for limit in self._policy.limits
-            }
-        self._study.finish(number, state, now, values, reason, violations)
-        names: Mapping[TrialState, Any] = {
-            TrialState.COMPLETE: "complete",
-            TrialState.PRUNED: "pruned",
-            TrialState.FAIL: "failed",
-        }
-        record = dataclasses.replace(
-            trial,
-            state=names[state],
-            values=dict(zip(self._names, values, strict=True)) if values is not None else None,
-            reason=reason,
-            feasible=all(violation <= 0 for violation in violations.values()),
-            finished=now,
-        )
-        self._active.discard(number)
-        self._proposer.ended(number, state, values, trial.settings, violations)
-        if self._judge is not None and trial.rungs:
-            self._judge.ended(number, state == TrialState.COMPLETE)
-        self._replace(record)
-        if self._study.reference is None:
-            point = reference_point(list(self._trials.values()), self._names)
-            if point is not None:
-                self._study.reference = point
-        self._watch.ended(record, self._study.reference)
-        self.save_time(now)
-
-    def _replace(self, record: TrialRecord) -> None:
-        self._trials[record.number] = record
-        self.listener(record)

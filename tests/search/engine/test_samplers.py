@@ -1,0 +1,85 @@
+"""Samplers by name, and searches that are resumed with them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search.engine.samplers import check_sampler
+from search.engine.study import SearchStudy
+from search.spec.distributions import Float, Group
+from search.spec.schema import Pruner, Sampler
+from tests.search.engine.curves import TREE, engine_on, new_study, report
+
+
+def test_a_grid_takes_no_space_with_conditions(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="grid takes no space in which a choice opens"):
+        check_sampler(Sampler(name="grid"), TREE)
+    flat = Group({"method": TREE.children["method"].__class__({"lora": Group({})}, nested=True)})
+    check_sampler(Sampler(name="grid"), flat)
+    rates = Group({**flat.children, "learning_rate": Float(1e-4, 1e-2)})
+    with pytest.raises(ValueError, match="grid needs steps: give learning_rate a step"):
+        check_sampler(Sampler(name="grid"), rates)
+    fine = Group({**flat.children, **{name: Float(0.0, 1.0, step=0.01) for name in "abc"}})
+    with pytest.raises(ValueError, match="more than 100,000"):
+        check_sampler(Sampler(name="grid"), fine)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "message"),
+    [
+        ({"name": "tpee"}, "unknown name 'tpee'; did you mean 'tpe'?"),
+        ({"name": "tpe", "n_startup_trials": 3}, "is set by the search itself"),
+        ({"name": "tpe", "seed": 3}, "seed is set by the search itself"),
+        ({"name": "nsga2", "population": 3}, "did you mean 'population_size'?"),
+        ({"name": "nsga2", "population_size": 1}, "population_size"),
+        ({"name": "grid", "seed": 3}, "grid has no argument 'seed'"),
+        ({"name": "nowhere:Sampler"}, "cannot be imported"),
+        ({"name": "optuna.pruners:MedianPruner"}, "is no optuna BaseSampler"),
+    ],
+)
+def test_a_sampler_that_cannot_be_made_says_why(sampler: dict, message: str) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the message follows
+        check_sampler(Sampler(**sampler), TREE)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["tpe", "random", "nsga2", "nsga3", "qmc", "gp"])
+@pytest.mark.parametrize("cut", [3, 7])
+def test_a_resumed_search_proposes_as_it_would_have(tmp_path: Path, name: str, cut: int) -> None:
+    options = {"population_size": 3} if name.startswith("nsga") else {}
+    change: dict[str, Any] = {
+        "sampler": Sampler(name=name, startup=3, **options),
+        "pruner": Pruner(name="none", rungs=4),
+        "trials": 10,
+    }
+
+    def search(folder: Path, stops: tuple[int, ...]) -> list[Any]:
+        engine = engine_on(new_study(folder), **change)
+        for number in range(10):
+            if number in stops:
+                engine = engine_on(SearchStudy.open(folder / "study.db"), **change)
+            proposal = engine.ask(float(number))
+            assert proposal is not None
+            for index in (1, 2, 3, 4):
+                engine.report(number, report(proposal.settings, index), number + 0.5)
+        return [trial.settings for trial in engine.record().trials]
+
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "cut").mkdir()
+    assert search(tmp_path / "cut", (cut,)) == search(tmp_path / "whole", ())
+
+
+def test_a_study_whose_times_are_all_equal_is_read_back_the_same(tmp_path: Path) -> None:
+    engine = engine_on(new_study(tmp_path), trials=3)
+    began = time.time()
+    for number in range(3):
+        proposal = engine.ask(began)
+        assert proposal is not None
+        for index in (1, 2, 3, 4):
+            engine.report(number, report(proposal.settings, index), began)
+    again = engine_on(SearchStudy.open(tmp_path / "study.db"), trials=3)
+    assert again.record() == engine.record()
