@@ -15,6 +15,7 @@ from search.engine.proposals import params_of
 from search.engine.simulate import Step
 from search.record import Rung, RungReport
 from search.spec.distributions import Group
+from search.spec.enqueue import enqueued
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,11 @@ class CurveTable:
                 values = json.loads(line)
                 if number == 0:
                     continue
+                read, wrong = enqueued(tree, values["settings"], "settings")
+                if wrong:
+                    raise ValueError(str(wrong[0]))
                 rungs = tuple(Rung(**rung, at=0.0) for rung in values["rungs"])
-                params, distributions = params_of(tree, values["settings"])
+                params, distributions = params_of(tree, read.settings)
             except (KeyError, TypeError, ValueError) as error:
                 raise ValueError(f"{path}, line {number + 1}: {error!r}") from error
             rows.append(Row(values["settings"], rungs, params, _positions(params, distributions)))

@@ -120,6 +120,10 @@ class RunDirectory:
             raise SpecError("command line", [Mistake(where, what)])
         if not _writable(self.root):
             raise SpecError("command line", [Mistake(where, "cannot be written: no permission")])
+        try:
+            self.open_study().close()
+        except ValueError as error:
+            raise SpecError("command line", [Mistake(where, str(error))]) from None
 
 
 def _writable(folder: Path) -> bool:

@@ -20,16 +20,16 @@ def open_storage(file: Path, url: str | None) -> BaseStorage:
         url: of another storage; without a password.
 
     Raises:
-        ValueError: the storage cannot be reached, or its driver is not installed.
+        ValueError: the storage cannot be reached, holds something else, or its driver is not
+            installed.
     """
-    if url is None:
-        return _sqlite(file)
+    place = url or file
     try:
-        return get_storage(url)
+        return _sqlite(file) if url is None else get_storage(url)
     except ImportError as error:
-        raise ValueError(f"{url} needs a driver that is not installed: {error}") from error
+        raise ValueError(f"{place} needs a driver that is not installed: {error}") from error
     except (SQLAlchemyError, ValueError) as error:
-        raise ValueError(f"{url} cannot be opened: {first_line(error)}") from error
+        raise ValueError(f"{place} cannot be opened: {first_line(error)}") from error
 
 
 def _sqlite(file: Path) -> BaseStorage:

