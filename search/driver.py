@@ -41,6 +41,7 @@ from search.spec.settings import TrialSettings
 from search.spec.tasks import METRIC_TITLES
 from search.tracking.follower import Follower
 from search.tracking.mlflow_store import MLflowStore
+from search.tracking.relocation import relocate
 from search.trial.data import TaskData
 from search.trial.training import TrialJob, length_of
 from search.trial.worker import train
@@ -181,6 +182,8 @@ class Driver:
         given = space.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI")
         uri = given or f"sqlite:///{directory.mlflow}"
         artifacts = None if given else directory.artifacts
+        if artifacts is not None:
+            relocate(directory.mlflow, artifacts)
         experiment = space.tracking.experiment or space.name
         study_id = study.header.provenance["study_id"]
         return Follower(lambda: MLflowStore(uri, experiment, artifacts, study_id), engine.record)

@@ -16,6 +16,7 @@ from search.engine.importance import importances  # noqa: E402 - see search.run
 from search.engine.run_directory import RunDirectory  # noqa: E402 - see search.run
 from search.results.files import write_front, write_trials  # noqa: E402
 from search.results.html import write_report  # noqa: E402
+from search.tracking.relocation import relocate  # noqa: E402
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     record = dataclasses.replace(
         study.record(trials), importances=importances(study), disk_bytes=directory.bytes
     )
+    relocate(directory.mlflow, directory.artifacts)
     write_front(record, directory.root)
     write_trials(record, directory.root)
     write_report(record, directory.report)
