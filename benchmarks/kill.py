@@ -90,11 +90,14 @@ class Killing:
                 while left and driver.poll() is None:
                     target = draw.choice(TARGETS)
                     self._wait(driver, draw.uniform(2.0, longest))
-                    if driver.poll() is not None:
-                        break
-                    ended = kill(driver.pid, target)
+                    ended = None
+                    while ended is None and driver.poll() is None:
+                        ended = kill(driver.pid, target)
+                        if ended is None:
+                            # Ray is still starting, or between two trials.
+                            time.sleep(0.2)
                     if ended is None:
-                        continue
+                        break
                     orphans += ended
                     left -= 1
                     self.kills.append((target, round(time.monotonic() - began, 2)))

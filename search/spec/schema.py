@@ -57,13 +57,16 @@ class Holdout(_Section):
 
 
 class Train(_Section):
-    """How a trial trains. Of ``epochs`` and ``steps`` one is given; steps are optimizer steps."""
+    """How a trial trains. Of ``epochs`` and ``steps`` one is given; steps are optimizer steps.
+
+    ``eval_batch_size`` is chosen by the machine where it is not given; no score depends on it.
+    """
 
     epochs: PositiveNumber | None = None
     steps: Count | None = None
     batch_size: Count = 32
     accumulation: Count = 1
-    eval_batch_size: Count = 128
+    eval_batch_size: Count | None = None
     max_length: Annotated[int, Field(ge=4, strict=True)] = 128
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.06
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.1

@@ -257,6 +257,11 @@ class TokenDataset(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self.encoded)
 
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each row."""
+        return np.diff(self.encoded.starts)
+
     def __getitem__(self, row: int) -> dict[str, Any]:
         e = self.encoded
         part = slice(int(e.starts[row]), int(e.starts[row + 1]))
