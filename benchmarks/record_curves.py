@@ -14,7 +14,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     loaded = load_space(options.space, options.overrides)
     lines = options.table.read_text("utf-8").splitlines() if options.table.exists() else []
-    held = max(0, len(lines) - 1)
+    held = [json.loads(line)["settings"] for line in lines[1:]]
     with tempfile.TemporaryDirectory(prefix="curves-") as folder:
         run = Path(folder) / "run"
         content = loaded.resolved() | {
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             }
             lines.append(json.dumps(about))
         complete = [trial for trial in study.trials() if trial.state == "complete"]
-        lines += [json.dumps(row(trial, held + index)) for index, trial in enumerate(complete)]
+        lines += [json.dumps(row(t, len(held) + index)) for index, t in enumerate(complete)]
         study.close()
     options.table.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(options.table, "\n".join(lines) + "\n")
@@ -72,12 +72,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def drawn(loaded: LoadedSpace, after: int, count: int) -> list[dict[str, Any]]:
-    """Configurations number ``after`` and on of the space's random sequence."""
+def drawn(
+    loaded: LoadedSpace, held: Sequence[Mapping[str, Any]], count: int
+) -> list[dict[str, Any]]:
+    """The first configurations of the space's random sequence that are not held already."""
     random, seed = Sampler(name="random"), loaded.space.seed
     proposer = Proposer(loaded.tree, None, random, list(loaded.space.objectives), (), seed, [], {})
-    drafts = [proposer.propose() for _ in range(after + count)]
-    return [draft.settings for draft in drafts[after:] if draft is not None]
+    found: list[dict[str, Any]] = []
+    while len(found) < count and (draft := proposer.propose()) is not None:
+        if draft.settings not in held:
+            found.append(draft.settings)
+    return found
 
 
 def row(trial: TrialRecord, number: int) -> dict[str, Any]:
