@@ -138,6 +138,8 @@ class Driver:
         if problem is not None:
             print(f"MLflow misses a part of this run: {problem}", file=sys.stderr)
         study.close()
+        if engine.spent is not None and engine.ending is None:
+            self._console.print(f"Nothing is left to propose: {engine.spent}.")
         self._say_goodbye(record, engine.ending)
         return self._status(record, engine.ending)
 
@@ -231,9 +233,13 @@ class Driver:
 def _ended_by_signals(engine: Engine) -> Iterator[None]:
     """The first Ctrl-C ends the search in order, the second at once."""
 
+    asked = False
+
     def handle(number: int, frame: FrameType | None) -> None:
-        if engine.ending is not None:
+        nonlocal asked
+        if asked:
             raise KeyboardInterrupt
+        asked = True
         name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
         engine.end(f"stopped by {name}")
 

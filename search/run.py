@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped before any trial had started", file=sys.stderr)
+        print("stopped at once; --resume goes on with a run that had begun", file=sys.stderr)
         return INTERRUPTED
 
 

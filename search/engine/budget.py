@@ -72,6 +72,7 @@ class _Growth:
         self._trials = trials
         self._epsilon = epsilon
         self._front: list[list[float]] = []
+        self._early: list[TrialRecord] = []
         self._volume = 0.0
         self._since = 0
 
@@ -84,6 +85,15 @@ class _Growth:
         return f"the hypervolume has not grown by {self._epsilon:.2%} over {self._trials} trials"
 
     def ended(self, trial: TrialRecord, reference: dict[str, float] | None) -> None:
+        if reference is None:
+            # Without it the volume has no bound; counted once it is known, as after a resume.
+            self._early.append(trial)
+            return
+        early, self._early = self._early, []
+        for each in (*early, trial):
+            self._count(each, reference)
+
+    def _count(self, trial: TrialRecord, reference: dict[str, float]) -> None:
         if trial.state == "complete" and trial.values is not None and trial.feasible:
             values = trial.values
             point = [OBJECTIVES[name].minimised(values[name]) for name in self._objectives]
@@ -91,8 +101,6 @@ class _Growth:
             self._front = [
                 p for p, keep in zip(self._front, non_dominated(self._front), strict=True) if keep
             ]
-        if reference is None:
-            return  # the volume has no bound yet
         bound = [OBJECTIVES[name].minimised(reference[name]) for name in self._objectives]
         volume = hypervolume(self._front, bound)
         if volume > self._volume * (1.0 + self._epsilon):

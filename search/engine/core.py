@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from optuna.trial import TrialState
 
@@ -18,11 +18,15 @@ from search.engine.pruners.judge import Judge
 from search.engine.study import SearchStudy
 from search.record import Rung, RungReport, StudyRecord, TrialRecord
 
+# How much of the hours that were worked may be forgotten when a driver is killed.
+SAVE_SECONDS = 30.0
+
 
 class Engine:
     """Decides what is tried, what goes on and what it came to; all of it is in the study.
 
-    Methods may be called from several threads; ``now`` is seconds since the epoch.
+    Methods may be called from several threads, :meth:`ask` from one at a time; ``now`` is seconds
+    since the epoch.
 
     Args:
         study: new, or of an earlier run: trials that did not end are taken up again first.
@@ -54,7 +58,11 @@ class Engine:
         self._attempts: dict[int, int] = {}
         self._active: set[int] = set()
         self._to_take_up: list[int] = []
-        self._ending: Ending | None = None
+        # Apart, so that neither can undo the other: a signal may come between any two lines.
+        self._stopped: Ending | None = None
+        self._reached: Ending | None = None
+        self._spent: str | None = None
+        self._saved = now
         self._recall()
 
     def _recall(self) -> None:
@@ -70,9 +78,13 @@ class Engine:
             if self._judge is not None and trial.rungs:
                 self._judge.ended(trial.number, trial.state == "complete")
             self._watch.ended(trial, self._ledger.reference)
+        for trial in self._ledger.in_state("running"):
+            # Killed between its last rung and its end.
+            if trial.rungs and trial.rungs[-1].step >= (trial.total_steps or math.inf):
+                self._finish(trial.number, TrialState.COMPLETE, trial.rungs[-1].at)
         self._to_take_up = [
             trial.number
-            for trial in trials
+            for trial in self._ledger.trials.values()
             if trial.state == "running" or (trial.state == "paused" and not self._promotes(trial))
         ]
 
@@ -97,6 +109,15 @@ class Engine:
         """Numbers of the trials that train now."""
         with self._lock:
             return frozenset(self._active)
+
+    @property
+    def _ending(self) -> Ending | None:
+        return self._stopped or self._reached
+
+    @property
+    def spent(self) -> str | None:
+        """Why there is nothing left to propose although the budget has room, or None."""
+        return self._spent
 
     @property
     def ending(self) -> str | None:
@@ -129,20 +150,20 @@ class Engine:
 
     @property
     def _may_begin(self) -> bool:
-        return self._ledger.begun < self._policy.budget.trials
+        return self._spent is None and self._ledger.begun < self._policy.budget.trials
 
     def _check_budget(self, now: float) -> None:
-        if self._ending is None:
+        if self._reached is None:
             hours = self.seconds(now) / 3600
             watched = self._policy.budget.trial_seconds is not None
-            self._ending = self._watch.reached(hours, self.trial_seconds() if watched else 0.0)
+            self._reached = self._watch.reached(hours, self.trial_seconds() if watched else 0.0)
 
     # Handing out
 
     def end(self, reason: str) -> None:
         """Propose nothing more; trials that run are to be stopped and can be taken up later."""
-        if self._ending is None or self._ending.trials == "finish":
-            self._ending = Ending(reason, "stop")
+        if not self.stopping:
+            self._stopped = Ending(reason, "stop")
 
     def ask(self, now: float) -> Proposal | None:
         """The next configuration; None where there is none now.
@@ -175,13 +196,7 @@ class Engine:
         draft = self._proposer.propose()
         with self._lock:
             if draft is None:
-                size = self._proposer.grid_size
-                what = (
-                    "what is proposed has failed before"
-                    if size is None
-                    else f"all {size} configurations of the grid were tried"
-                )
-                self._ending = self._ending or Ending(what, "finish")
+                self._spent = self._proposer.spent
                 return None
             self._ledger.add(draft, now)
             return self._hand_out(draft.number)
@@ -233,11 +248,13 @@ class Engine:
             if any(rung.index >= report.rung.index for rung in trial.rungs):
                 return "continue"
             rung = dataclasses.replace(report.rung, at=now, checkpoint=checkpoint)
-            broken = self._not_a_number(rung.measures)
+            broken = self._not_a_number(rung)
             if broken is not None:
-                self._finish(number, TrialState.FAIL, now, broken)
+                self._fail(number, broken, now)
                 return "stop"
             self._ledger.rung(number, dataclasses.replace(report, rung=rung))
+            if now - self._saved >= SAVE_SECONDS:
+                self.save_time(now)
             if self._judge is not None:
                 self._judge.add(number, rung)
             if rung.step >= report.total_steps:
@@ -246,12 +263,14 @@ class Engine:
             reason = None if self._judge is None else self._judge.verdict(number, rung)
             return "continue" if reason is None else self._stop(number, rung, reason, now)
 
-    def _not_a_number(self, measures: Mapping[str, float]) -> str | None:
+    def _not_a_number(self, rung: Rung) -> str | None:
         for name in [*self._names, *(limit.measure for limit in self._policy.limits)]:
-            if name not in measures:
+            if name not in rung.measures:
                 return f"the trial did not measure {name}"
-            if not math.isfinite(measures[name]):
-                return f"{name} is {measures[name]}"
+            if not math.isfinite(rung.measures[name]):
+                return f"{name} is {rung.measures[name]}"
+            if not math.isfinite(rung.projected[name]):
+                return f"{name}, carried forward to the end, is {rung.projected[name]}"
         return None
 
     def _stop(self, number: int, rung: Rung, reason: str, now: float) -> Decision:
@@ -307,10 +326,13 @@ class Engine:
             if again:
                 self._to_take_up.append(number)
                 return
-            self._finish(number, TrialState.FAIL, now, failure.reason)
-            common = common_failure(self._ledger.trials.values(), self._policy.failures)
-            if common is not None:
-                self.end(f"all trials failed in the same way: {common}")
+            self._fail(number, failure.reason, now)
+
+    def _fail(self, number: int, reason: str, now: float) -> None:
+        self._finish(number, TrialState.FAIL, now, reason)
+        common = common_failure(self._ledger.trials.values(), self._policy.failures)
+        if common is not None:
+            self.end(f"all trials failed in the same way: {common}")
 
     def _finish(
         self, number: int, state: TrialState, now: float, reason: str | None = None
@@ -321,7 +343,7 @@ class Engine:
         if self._judge is not None and ended.trial.rungs:
             self._judge.ended(number, state == TrialState.COMPLETE)
         self._watch.ended(ended.trial, self._ledger.reference)
-        self.save_time(now)
+        self.save_time(max(now, self._since))
 
     # Ending
 
@@ -351,3 +373,4 @@ class Engine:
     def save_time(self, now: float) -> None:
         """Write down how long drivers have worked on the study."""
         self._study.seconds = self.seconds(now)
+        self._saved = now

@@ -104,9 +104,11 @@ class Proposer:
             self._add(trial)
 
     @property
-    def grid_size(self) -> int | None:
-        """Configurations of the grid, where the space is searched by one."""
-        return None if self._grid is None else self._grid.size
+    def spent(self) -> str:
+        """Why :meth:`propose` has found nothing, where it has not."""
+        if self._grid is not None:
+            return "every configuration of the grid was tried"
+        return "what is proposed has failed before"
 
     def _add(self, trial: FrozenTrial) -> None:
         begun = trial.state == TrialState.WAITING and "settings" in trial.user_attrs
@@ -124,8 +126,9 @@ class Proposer:
                 ),
             )
         )
-        if trial.params:
-            self._tried.add(_key(trial.params))
+        settings = trial.user_attrs.get("settings", trial.user_attrs.get("queued"))
+        if settings is not None:
+            self._tried.add(_key(flattened(settings)))
         if complete:
             self._complete += 1
             self._feasible += all(value <= 0 for value in trial.constraints.values())
@@ -200,7 +203,7 @@ class Proposer:
             internal = distribution.to_internal_repr(params[name])
             self._storage.set_trial_param(trial_id, name, internal, distribution)
         self._ids.append(trial_id)
-        self._tried.add(_key(params))
+        self._tried.add(_key(flattened(settings)))
         return Draft(
             number,
             settings,
@@ -217,7 +220,8 @@ class Proposer:
         while self._place < self._grid.size:
             settings, params, distributions = self._draw(self._grid.draw(self._place))
             self._place += 1
-            if _key(params) not in self._tried:
+            # What two draws are moved to, so that their schedules fit, can be one configuration.
+            if _key(flattened(settings)) not in self._tried:
                 trial_id = self._storage.create_new_trial(self._study_id)
                 return settings, params, distributions, trial_id
         return None

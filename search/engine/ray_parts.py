@@ -57,8 +57,8 @@ class NeverRestored:
 class EngineSearcher(NeverRestored, Searcher):
     """Hands the engine's proposals to Tune, one at a time and only when a slot is free.
 
-    Proposing happens in a thread of its own: Tune's loop, which also takes in the reports, never
-    waits for it.
+    Proposing happens in a thread of its own: Tune's loop, which also takes in the reports, waits
+    for it only where nothing trains that could report.
     """
 
     def __init__(self, engine: Engine, directory: RunDirectory, slots: int) -> None:

@@ -114,6 +114,10 @@ def prepare_environment() -> None:
 
 def slots_of(cpu: float, gpu: float) -> int:
     """How many trials fit on the cluster at a time."""
-    there = ray.cluster_resources()
-    slots = int(there.get("CPU", 0) / cpu)
-    return min(slots, int(there.get("GPU", 0) / gpu)) if gpu else slots
+    wanted = {"CPU": cpu, "GPU": gpu}
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    # A trial lies on one node: what two nodes have left over makes no slot.
+    return sum(
+        min(int(node.get(name, 0) / each) for name, each in wanted.items() if each)
+        for node in nodes
+    )

@@ -48,7 +48,8 @@ def record_of(trial: FrozenTrial, objectives: Sequence[str]) -> TrialRecord:
         failures=tuple(attributes.get("failures", ())),
         feasible=all(violation <= 0 for violation in trial.constraints.values()),
         started=attributes.get("started"),
-        finished=attributes.get("finished"),
+        # Written before the state: a trial that was killed in between has not ended.
+        finished=attributes.get("finished") if trial.state.is_finished() else None,
     )
 
 

@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import combinations
 from typing import Any
 
@@ -67,8 +68,12 @@ class Int(Leaf):
     high: int
     step: int = 1
 
+    def values(self) -> list[int]:
+        """Every value, in order."""
+        return list(range(self.low, self.high + 1, self.step))
+
     def extremes(self) -> list[Any]:
-        return [self.low, self.high]
+        return [self.low, self.high - (self.high - self.low) % self.step]
 
     def contains(self, value: Any) -> bool:
         whole = isinstance(value, int) and not isinstance(value, bool)
@@ -86,8 +91,16 @@ class Float(Leaf):
     log: bool = False
     step: float | None = None
 
+    def values(self) -> list[float]:
+        """Every value of a range with steps, in order; none lies outside, not even by rounding."""
+        assert self.step is not None
+        # In decimals, as Optuna does: 0.1 + 2 · 0.1 is more than 0.3.
+        low, high, step = (Decimal(str(part)) for part in (self.low, self.high, self.step))
+        return [float(low + index * step) for index in range(int((high - low) // step) + 1)]
+
     def extremes(self) -> list[Any]:
-        return [self.low, self.high]
+        # The last step may lie below the range's end.
+        return [self.low, self.high if self.step is None else self.values()[-1]]
 
     def contains(self, value: Any) -> bool:
         if not isinstance(value, int | float) or isinstance(value, bool):

@@ -246,9 +246,7 @@ def grid_of(leaf: Leaf) -> list[Any]:
     if isinstance(leaf, Choice):
         return list(leaf.options)
     assert isinstance(leaf, Int | Float)
-    assert leaf.step is not None
-    count = math.floor((leaf.high - leaf.low) / leaf.step + 1e-9) + 1
-    return [leaf.low + leaf.step * index for index in range(count)]
+    return list(leaf.values())
 
 
 def _nearest(options: list[Any], drawn: Any) -> Any:
@@ -258,11 +256,10 @@ def _nearest(options: list[Any], drawn: Any) -> Any:
 def _mapped(
     value: float, source: tuple[float, float], target: tuple[float, float], log: bool
 ) -> float:
-    if log:
-        value = math.log(value)
-        source = math.log(source[0]), math.log(source[1])
-        target = math.log(target[0]), math.log(target[1])
-    span = source[1] - source[0]
-    part = (value - source[0]) / span if span > 0 else 0.0
-    found = target[0] + min(max(part, 0.0), 1.0) * (target[1] - target[0])
-    return math.exp(found) if log else found
+    scale, inverse = (math.log, math.exp) if log else (float, float)
+    low, high = (scale(bound) for bound in target)
+    span = scale(source[1]) - scale(source[0])
+    part = (scale(value) - scale(source[0])) / span if span > 0 else 0.0
+    found = inverse(low + min(max(part, 0.0), 1.0) * (high - low))
+    # Rounding must not carry a value out of its range.
+    return min(max(found, target[0]), target[1])

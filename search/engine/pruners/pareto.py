@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,9 @@ class ParetoPruner(BasePruner):
             values = {**values, **values.get("measures", {}), **values.get("projected", {})}
             if missing := [name for name in names if name not in values]:
                 raise ValueError(f"{key} of trial {other.number} lacks {missing[0]!r}")
+            for name in names:
+                if math.isnan(values[name]):
+                    raise ValueError(f"{key} of trial {other.number}: {name} is NaN")
             return [scale(values[name]) for name, scale in zip(names, scales, strict=True)]
 
         others = [
@@ -105,26 +109,23 @@ class ParetoPruner(BasePruner):
             for other in study.get_trials(deepcopy=False)
             if other.number != trial.number and key in other.user_attrs
         ]
-        return self.compare(point(trial), others) is not None
+        return self.verdict(Standing.of([point(trial), *others]), 0) is not None
 
-    def compare(self, mine: Sequence[float], others: Sequence[Sequence[float]]) -> str | None:
+    def verdict(self, standing: Standing, index: int) -> str | None:
         """Why a trial stops, or None where it goes on.
 
         Args:
-            mine: of the trial, minimised.
-            others: of every other trial at the same rung, minimised.
+            standing: of all trials at one rung.
+            index: of the trial among them.
         """
-        count = len(others) + 1
-        if count < self.wait:
+        count = len(standing.ranks)
+        rank = int(standing.ranks[index])
+        # Rank 0 is what nothing dominates.
+        if count < self.wait or rank == 0:
             return None
-        points: NDArray[np.float64] = np.array([mine, *others], dtype=np.float64)
-        dominators = (points <= points[0]).all(axis=1) & (points < points[0]).any(axis=1)
-        if not dominators.any():
-            return None
-        ranks = non_domination_rank(points)
-        rank = int(ranks[0])
-        crowding = crowding_distance(points[ranks == rank])
-        before = int((ranks < rank).sum()) + int((crowding > crowding[0]).sum())
+        same = standing.ranks == rank
+        ahead = standing.crowding[same] > standing.crowding[index]
+        before = int((standing.ranks < rank).sum()) + int(ahead.sum())
         kept = max(1, math.ceil(self.keep * count))
         if before < kept:
             return None
@@ -132,6 +133,29 @@ class ParetoPruner(BasePruner):
             f"dominated: place {before + 1} of {count} at this rung (non-domination rank {rank}), "
             f"the best {kept} go on"
         )
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How the trials at one rung compare.
+
+    Attributes:
+        ranks: non-domination rank of each, shape (trials,).
+        crowding: crowding distance of each within its rank, shape (trials,).
+    """
+
+    ranks: NDArray[np.int_]
+    crowding: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, points: Sequence[Sequence[float]]) -> Standing:
+        """Of points that are all minimised, shape (trials, objectives)."""
+        array: NDArray[np.float64] = np.array(points, dtype=np.float64)
+        ranks = non_domination_rank(array)
+        crowding = np.empty(len(array))
+        for rank in np.unique(ranks):
+            crowding[ranks == rank] = crowding_distance(array[ranks == rank])
+        return cls(ranks, crowding)
 
 
 class ParetoJudge(Judge):
@@ -142,18 +166,24 @@ class ParetoJudge(Judge):
         self._pruner = pruner
         self._names = pruner.objectives
         self._points: dict[int, dict[int, list[float]]] = {}
+        self._standing: dict[int, Standing] = {}
 
     def add(self, number: int, rung: Rung) -> None:
         if rung.index in self._pruner.looks:
             point = [OBJECTIVES[name].comparable(rung.projected[name]) for name in self._names]
             self._points.setdefault(rung.index, {})[number] = point
+            self._standing.pop(rung.index, None)
 
     def verdict(self, number: int, rung: Rung) -> str | None:
         if rung.index not in self._pruner.looks or not rung.judged:
             return None
         points = self._points[rung.index]
-        others = [point for other, point in points.items() if other != number]
-        return self._pruner.compare(points[number], others)
+        if len(points) < self._pruner.wait:
+            return None
+        # Kept: trials that wait for a promotion are all asked for again and again.
+        if rung.index not in self._standing:
+            self._standing[rung.index] = Standing.of(list(points.values()))
+        return self._pruner.verdict(self._standing[rung.index], list(points).index(number))
 
 
 def _looks(rungs: int, keep: float, start: float) -> list[int]:
@@ -168,9 +198,11 @@ def _looks(rungs: int, keep: float, start: float) -> list[int]:
 
 
 def _scale(name: str, direction: StudyDirection) -> Callable[[float], float]:
-    if name in OBJECTIVES:
-        return OBJECTIVES[name].comparable
-    sign = -1.0 if direction == StudyDirection.MAXIMIZE else 1.0
+    known = OBJECTIVES.get(name)
+    maximised = direction == StudyDirection.MAXIMIZE
+    if known is not None and (known.direction == "max") == maximised:
+        return known.comparable
+    sign = -1.0 if maximised else 1.0
     return lambda value: sign * value
 
 

@@ -189,5 +189,6 @@ def test_when_only_failures_are_left_the_search_ends(tmp_path: Path) -> None:
         return [Step(1.0, failure=CRASH)]
 
     simulate(engine, steps, 1)
-    assert engine.ending == "what is proposed has failed before"
+    assert engine.spent == "what is proposed has failed before"
+    assert engine.ending is None
     assert 10 < len(engine.record().trials) <= 21  # 3 ranks, 7 sets of modules

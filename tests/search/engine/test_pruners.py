@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import optuna
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search.engine.pruners import ParetoPruner, make_judge
+from search.engine.pruners.pareto import Standing
 from search.engine.pruners.score import make_pruner
 from search.pareto import non_dominated
 from search.record import Rung
@@ -19,31 +21,42 @@ from search.spec.schema import Pruner
 NAMES = ("score", "trainable_params")
 PRUNER = ParetoPruner(NAMES, rungs=5, keep=0.5, wait=4, start=0.2)
 
+
+def verdict_on(pruner: ParetoPruner, mine: Any, others: list[Any]) -> str | None:
+    return pruner.verdict(Standing.of([mine, *others]), 0)
+
+
 points = st.tuples(st.integers(0, 5).map(float), st.integers(1, 5).map(float))
 
 
 @given(points, st.lists(points, max_size=12))
 def test_what_nothing_dominates_is_never_stopped(mine: Any, others: list[Any]) -> None:
     if non_dominated([mine, *others])[0]:
-        assert PRUNER.compare(mine, others) is None
+        assert verdict_on(PRUNER, mine, others) is None
 
 
 @given(points, st.lists(points, max_size=12))
 def test_a_stopped_trial_is_dominated_and_among_the_worst_part(
     mine: Any, others: list[Any]
 ) -> None:
-    if PRUNER.compare(mine, others) is not None:
+    if verdict_on(PRUNER, mine, others) is not None:
         assert len(others) + 1 >= 4
         assert any(o[0] <= mine[0] and o[1] <= mine[1] and o != mine for o in others)
-        # Were half of the points no better in rank, it would have gone on.
-        assert len(others) >= (len(others) + 1) / 2
+        # As many as go on are peeled off, front by front, no later than the trial itself.
+        left, peeled = [mine, *others], 0
+        while not non_dominated(left)[0]:
+            front = non_dominated(left)
+            peeled += int(front.sum())
+            left = [point for point, first in zip(left, front, strict=True) if not first]
+        peers = int(non_dominated(left).sum()) - 1
+        assert peeled + peers >= math.ceil(0.5 * (len(others) + 1))
 
 
 @given(st.lists(points, min_size=5, max_size=30), st.sampled_from([0.3, 0.5, 0.8]))
 def test_at_least_the_part_to_keep_goes_on(found: list[Any], keep: float) -> None:
     pruner = ParetoPruner(NAMES, keep=keep, wait=2)
     kept = [
-        pruner.compare(point, found[:index] + found[index + 1 :]) is None
+        verdict_on(pruner, point, found[:index] + found[index + 1 :]) is None
         for index, point in enumerate(found)
     ]
     assert sum(kept) >= int(keep * len(found))
@@ -54,19 +67,19 @@ BAD = [-0.5, 100.0]
 
 
 def test_the_worst_of_a_rung_stops_and_says_why() -> None:
-    reason = PRUNER.compare(BAD, GOOD)
+    reason = verdict_on(PRUNER, BAD, GOOD)
     assert reason is not None
     assert "place 5 of 5" in reason
     assert "the best 3 go on" in reason
 
 
 def test_nothing_is_judged_among_few() -> None:
-    assert PRUNER.compare(BAD, GOOD[:2]) is None
-    assert PRUNER.compare(BAD, GOOD[:3]) is not None
+    assert verdict_on(PRUNER, BAD, GOOD[:2]) is None
+    assert verdict_on(PRUNER, BAD, GOOD[:3]) is not None
 
 
 def test_a_cheap_trial_with_a_modest_score_goes_on() -> None:
-    assert PRUNER.compare([-0.5, 0.5], GOOD) is None
+    assert verdict_on(PRUNER, [-0.5, 0.5], GOOD) is None
 
 
 @pytest.mark.parametrize(
@@ -292,3 +305,27 @@ def test_seconds_within_one_step_of_five_per_cent_are_the_same() -> None:
     seconds = OBJECTIVES["train_seconds"]
     assert seconds.comparable(98.0) == seconds.comparable(100.0)
     assert seconds.comparable(100.0) != seconds.comparable(110.0)
+
+
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_a_study_s_own_direction_wins_over_what_a_name_means_here(direction: str) -> None:
+    study = optuna.create_study(directions=[direction])
+    pruner = ParetoPruner(["score"], rungs=5, start=0.0, keep=0.3, wait=2)
+    verdicts = []
+    for value in (1.0, 2.0, 0.5, 3.0):
+        trial = study.ask()
+        trial.set_user_attr("rung:1", {"score": value})
+        verdicts.append(pruner.prune(study, study.trials[trial.number]))
+    assert verdicts == (
+        [False, True, False, True] if direction == "minimize" else [False, False, True, False]
+    )
+
+
+def test_nan_is_refused_at_the_trial_that_has_it() -> None:
+    study = optuna.create_study(directions=["maximize"])
+    pruner = ParetoPruner(["score"], rungs=5, start=0.0, wait=2)
+    study.ask().set_user_attr("rung:1", {"score": 0.5})
+    trial = study.ask()
+    trial.set_user_attr("rung:1", {"score": math.nan})
+    with pytest.raises(ValueError, match="rung:1 of trial 1: score is NaN"):
+        pruner.prune(study, study.trials[1])

@@ -12,6 +12,7 @@ import aflora
 from search.spec.distributions import Branch, Choice, Constant, Float, Group, Int, Leaf
 from search.spec.relations import (
     Length,
+    grid_of,
     release,
     restrict,
     schedule_mistakes,
@@ -33,15 +34,23 @@ def settings(**freeze: Any) -> dict[str, Any]:
 fractions = st.tuples(st.floats(0, 1), st.floats(0, 1)).map(sorted).filter(lambda r: r[0] < r[1])
 places = st.one_of(
     fractions.map(lambda r: Float(*r)),
+    fractions.map(lambda r: Float(r[0] + 0.01, r[1] + 0.01, log=True)).filter(
+        lambda leaf: leaf.high <= 1
+    ),
+    st.tuples(fractions, st.sampled_from([0.01, 0.1, 0.3])).map(
+        lambda r: Float(round(r[0][0], 2), round(r[0][1], 2), step=r[1])
+    ),
     st.lists(st.floats(0, 1), min_size=1, max_size=5, unique=True).map(lambda o: Choice(tuple(o))),
     st.floats(0, 1).map(Constant),
 )
 
 
 def drawn(data: st.DataObject, leaf: Leaf) -> Any:
-    if isinstance(leaf, Float):
+    if isinstance(leaf, Float) and leaf.step is None:
         return data.draw(st.floats(leaf.low, leaf.high))
-    return data.draw(st.sampled_from(leaf.extremes()))
+    return data.draw(
+        st.sampled_from(leaf.extremes() if isinstance(leaf, Constant) else grid_of(leaf))
+    )
 
 
 @given(places, places, st.integers(1, 60), st.integers(1, 4000), st.data())
@@ -120,3 +129,33 @@ def test_restricting_keeps_the_order_and_releasing_undoes_it(
     assert low * (1 - 1e-9) <= one <= other * (1 + 1e-9)
     if low < 0.09:
         assert release(leaf, one, low, 9.0) == pytest.approx(min(a, b), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("leaf", "values"),
+    [
+        (Float(0.1, 0.3, step=0.1), [0.1, 0.2, 0.3]),
+        (Float(0.0, 0.3, step=0.1), [0.0, 0.1, 0.2, 0.3]),
+        (Float(0.1, 0.5, step=0.3), [0.1, 0.4]),
+        (Int(1, 8, 3), [1, 4, 7]),
+        (Choice((3, 1)), [3, 1]),
+    ],
+)
+def test_a_range_with_steps_holds_all_its_values(leaf: Leaf, values: list[Any]) -> None:
+    assert grid_of(leaf) == values
+    assert all(leaf.contains(value) for value in values)
+    assert leaf.extremes() == (values if isinstance(leaf, Choice) else [values[0], values[-1]])
+
+
+@given(st.floats(1e-6, 1.0), st.floats(1e-6, 1.0), st.floats(0, 1), st.booleans())
+def test_an_end_of_a_range_is_mapped_into_the_range(
+    one: float, other: float, cut: float, log: bool
+) -> None:
+    low, high = sorted((one, other))
+    assume(low < high)
+    leaf = Float(low, high, log=log)
+    bound = low + cut * (high - low)
+    for value in (low, high):
+        assert leaf.contains(restrict(leaf, value, low, bound))
+        assert leaf.contains(restrict(leaf, value, bound, high))
+        assert leaf.contains(release(leaf, restrict(leaf, value, low, bound), low, bound))
