@@ -15,7 +15,6 @@ import argparse
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -79,6 +78,7 @@ class Killing:
             resume = RunDirectory(self.out).holds_run
             began = time.monotonic()
             orphans: list[psutil.Process] = []
+            hit = False
             with tempfile.TemporaryFile("w+") as told:
                 driver = subprocess.Popen(  # noqa: S603
                     self.command(resume),
@@ -102,6 +102,7 @@ class Killing:
                     left -= 1
                     self.kills.append((target, round(time.monotonic() - began, 2)))
                     if target != "worker":
+                        hit = True
                         break
                 status = driver.wait()
                 told.seek(0)
@@ -109,14 +110,10 @@ class Killing:
             # A killed driver's Ray goes on for a while, and would take the slots of the next one.
             for orphan in orphans:
                 _kill(orphan)
-            if not resume and not RunDirectory(self.out).holds_run:
-                # Killed before it had begun: whatever it left is no run.
-                shutil.rmtree(self.out, ignore_errors=True)
-                continue
             if status == 0:
                 return
-            if not self.kills or status == 2:
-                raise RuntimeError(f"the driver ended with {status}:\n{text[-4000:]}")
+            if not hit:
+                raise RuntimeError(f"the driver ended by itself, with {status}:\n{text[-4000:]}")
 
     @staticmethod
     def _wait(driver: subprocess.Popen[bytes], seconds: float) -> None:
@@ -167,7 +164,6 @@ def problems(out: Path, undisturbed: Path | None) -> list[str]:
     directory = RunDirectory(out)
     study = directory.open_study()
     record = study.record(study.trials())
-    raw = study.frozen_trials()
     space = study.header.space
     rungs = space["pruner"]["rungs"]
     found = []
@@ -180,11 +176,6 @@ def problems(out: Path, undisturbed: Path | None) -> list[str]:
         indices = [rung.index for rung in trial.rungs]
         if indices != list(range(1, rungs + 1)):
             found.append(f"trial {trial.number} has the rungs {indices}")
-        steps = [rung.measures["tokens_per_second"] for rung in trial.rungs]
-        if len(steps) != len(set(steps)):
-            found.append(f"trial {trial.number} reported a rung twice")
-    if len({trial._trial_id for trial in raw}) != len(raw):
-        found.append("a trial stands twice in the study")
     found += _tracking(directory, record)
     if undisturbed is not None:
         other = RunDirectory(undisturbed).open_study()

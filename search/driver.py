@@ -161,23 +161,27 @@ class Driver:
             provenance(space.seed, self._data.fingerprint, uuid.uuid4().hex),
             self._loaded.resolved(),
         )
-        try:
-            study = directory.create_study(header, space.study.storage)
-        except ValueError as error:
-            raise self._loaded.error(Mistake("study.storage", str(error))) from None
-        directory.trials.mkdir()
+        directory.trials.mkdir(exist_ok=True)
         write_atomically(
             directory.space,
             yaml.safe_dump(self._loaded.resolved(), sort_keys=False, allow_unicode=True),
         )
-        if space.reference is not None:
-            study.reference = space.reference
+        try:
+            return directory.create_study(
+                header, space.study.storage, lambda study: self._fill(study, length)
+            )
+        except ValueError as error:
+            raise self._loaded.error(Mistake("study.storage", str(error))) from None
+
+    def _fill(self, study: SearchStudy, length: Length) -> None:
+        """What a study holds before its first trial."""
+        if self._loaded.space.reference is not None:
+            study.reference = self._loaded.space.reference
         for entry in self._loaded.enqueued:
             drawn = unsettle(entry.settings, self._loaded.tree, length)
             params, distributions = params_of(self._loaded.tree, drawn)
             label = TrialSettings.model_validate(entry.settings).label
             study.enqueue(Waiting(entry.settings, params, distributions, label, entry.mark))
-        return study
 
     def _follower(self, engine: Engine, study: SearchStudy) -> Follower:
         space, directory = self._loaded.space, self._directory
@@ -207,14 +211,13 @@ class Driver:
         self, study: SearchStudy, record: StudyRecord
     ) -> tuple[StudyRecord, list[Path]]:
         root = self._directory.root
+        record = collect_adapters(record, root)
+        clear_checkpoints(record, root)
         record = dataclasses.replace(
-            collect_adapters(record, root),
-            importances=importances(study),
-            disk_bytes=self._directory.bytes,
+            record, importances=importances(study), disk_bytes=self._directory.bytes
         )
         files = [write_front(record, root), write_trials(record, root), self._directory.report]
         write_report(record, self._directory.report)
-        clear_checkpoints(record, root)
         return record, files
 
     def _say_goodbye(self, record: StudyRecord, ending: str | None) -> None:

@@ -75,7 +75,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.local and options.address is not None:
         what = "cannot go together; leave one out"
         raise SpecError("command line", [Mistake("--local and --address", what)])
-    loaded = load_space(options.space, options.overrides)
+    loaded = load_space(options.space, options.overrides, resumed=options.resume)
     directory = RunDirectory(Path(options.out or Path("runs") / loaded.space.name).absolute())
     if not options.dry_run:
         directory.check_resumable() if options.resume else directory.check_new()
@@ -173,11 +173,11 @@ def _prepare_data(loaded: LoadedSpace) -> Any:
 def _check_engine(loaded: LoadedSpace) -> None:
     """Sampler and pruner must exist and take what the file gives them."""
     from search.engine.pruners import make_judge
-    from search.engine.samplers import check_sampler
+    from search.engine.rehearsal import rehearse
 
     mistakes = []
     try:
-        check_sampler(loaded.space.sampler, loaded.tree)
+        rehearse(loaded.space.sampler, loaded.tree, list(loaded.space.objectives))
     except ValueError as error:
         mistakes.append(Mistake("sampler", str(error)))
     try:

@@ -26,7 +26,7 @@ def class_of(name: str, known: Mapping[str, type[Any] | None], base: type[Any]) 
         raise ValueError(f"unknown name {name!r}; {did_you_mean(name, known)}, or module:Class")
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"{name!r} cannot be imported: {error}") from None
     if not (isinstance(found, type) and issubclass(found, base)):
         raise ValueError(f"{name!r} is no {base.__module__.split('.')[0]} {base.__name__}")

@@ -89,6 +89,7 @@ class Proposer:
         self._seed = seed
         self._grid = Grid(tree, seed) if sampler.name == GRID else None
         self._place = 0
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._storage = InMemoryStorage()
         directions = [StudyDirection.MINIMIZE] * len(objectives)
         self._study_id = self._storage.create_new_study(directions, _NAME)

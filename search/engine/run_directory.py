@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +13,7 @@ from types import TracebackType
 from filelock import FileLock, Timeout
 
 from search.engine.study import SearchStudy, StudyHeader
+from search.results.writing import write_atomically
 from search.spec.errors import Mistake, SpecError
 
 
@@ -72,24 +76,51 @@ class RunDirectory:
         place = json.loads(self.elsewhere.read_text(encoding="utf-8"))
         return SearchStudy.open(self.study, place["storage"], place["name"])
 
-    def create_study(self, header: StudyHeader, url: str | None) -> SearchStudy:
+    def create_study(
+        self,
+        header: StudyHeader,
+        url: str | None,
+        fill: Callable[[SearchStudy], None] = lambda study: None,
+    ) -> SearchStudy:
         """A new study, here or in the storage at ``url``.
+
+        Only once ``fill`` has written what belongs into it does the directory hold a run: one whose
+        driver is killed before can be started again.
 
         Raises:
             ValueError: the storage cannot be reached.
         """
         if url is None:
-            return SearchStudy.create(self.study, header)
+            self._clear_unfinished()
+            study = SearchStudy.create(self._unfinished, header)
+            fill(study)
+            study.close()
+            self._unfinished.rename(self.study)
+            return self.open_study()
         # One database can hold the studies of many runs.
         name = f"{header.name} {header.provenance['study_id']}"
         study = SearchStudy.create(self.study, header, url, name)
-        self.elsewhere.write_text(json.dumps({"storage": url, "name": name}) + "\n", "utf-8")
+        fill(study)
+        write_atomically(self.elsewhere, json.dumps({"storage": url, "name": name}) + "\n")
         return study
 
     @property
+    def _unfinished(self) -> Path:
+        return self.root / "study.db.new"
+
+    def _clear_unfinished(self) -> None:
+        for path in self.root.glob(f"{self._unfinished.name}*"):
+            path.unlink()
+
+    @property
     def bytes(self) -> int:
-        """What the run takes on disk."""
-        return sum(path.stat().st_size for path in self.root.rglob("*") if path.is_file())
+        """What the run takes on disk; it may be at work, and files come and go."""
+        total = 0
+        for folder, _, files in os.walk(self.root):
+            for name in files:
+                with suppress(FileNotFoundError):
+                    total += os.stat(os.path.join(folder, name), follow_symlinks=False).st_size
+        return total
 
     def check_new(self) -> None:
         """Raise SpecError unless a new run can be made here; writes nothing."""
@@ -99,7 +130,7 @@ class RunDirectory:
         if self.holds_run:
             what = "already holds a run; go on with it with --resume, or choose another --out"
             raise SpecError("command line", [Mistake(where, what)])
-        if self.root.is_dir() and any(path != self.lock for path in self.root.iterdir()):
+        if self.root.is_dir() and any(not self._begun_by_us(p) for p in self.root.iterdir()):
             what = "is not empty and holds no run; choose another --out"
             raise SpecError("command line", [Mistake(where, what)])
         place = self.root
@@ -111,6 +142,12 @@ class RunDirectory:
         if not _writable(place):
             what = f"cannot be written: no permission in {place}"
             raise SpecError("command line", [Mistake(where, what)])
+
+    def _begun_by_us(self, path: Path) -> bool:
+        """Whether a path is what a driver leaves that is killed before its run begins."""
+        if path == self.trials:
+            return path.is_dir() and not any(path.iterdir())
+        return path in (self.lock, self.space) or path.name.startswith(self._unfinished.name)
 
     def check_resumable(self) -> None:
         """Raise SpecError unless a run lies here that this process can go on with."""

@@ -64,11 +64,13 @@ def _copy(trial: TrialRecord, root: Path, folder: Path) -> None:
 
 
 def clear_checkpoints(study: StudyRecord, root: Path) -> None:
-    """Delete the checkpoints of trials that ended; those that can go on keep theirs."""
+    """Delete the checkpoints of trials that ended; those that can go on keep theirs.
+
+    Also those that no rung names: of attempts that were given up, or came too late.
+    """
     for trial in study.in_state("complete", "pruned", "failed"):
-        for rung in trial.rungs:
-            if rung.checkpoint is not None:
-                _remove(root / rung.checkpoint)
+        for folder in (root / "trials").glob(f"*/{trial.number:05d}-*/checkpoint_*"):
+            _remove(folder)
 
 
 def _remove(folder: Path) -> None:

@@ -52,11 +52,13 @@ def front_of(run: str, tree: Group) -> tuple[list[Enqueued], list[str], list[Mis
     path = FilePath(run) / "front.json"
     try:
         members = json.loads(path.read_text(encoding="utf-8"))["front"]
-        entries = [(member["trial"], member["params"]) for member in members]
-    except FileNotFoundError:
+        entries = [(member["trial"], dict(member["params"])) for member in members]
+    except (FileNotFoundError, NotADirectoryError):
         return [], [], [Mistake("warm_start", f"{run!r} holds no front ({path} does not exist)")]
     except (KeyError, TypeError, ValueError) as error:
         return [], [], [Mistake("warm_start", f"{path} is damaged: {error!r}")]
+    except OSError as error:
+        return [], [], [Mistake("warm_start", f"{path} cannot be read: {error.strerror}")]
     found, left_out = [], []
     for number, params in entries:
         mark = f"{FilePath(run).name} #{number}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from search.spec.distributions import Group
 from search.spec.enqueue import Enqueued, enqueued, front_of
@@ -50,12 +50,23 @@ class LoadedSpace:
 
     def resolved(self) -> dict[str, Any]:
         """The space with every default written out; :func:`load_space` reads it back."""
-        plain = self.space.model_dump(mode="json", exclude_none=True)
+        plain = self.space.model_dump(mode="json")
+        _drop_none(plain, self.space)
         # As they were read: JSON would turn an option that is a number into a word.
         return plain | {
             "search": copy.deepcopy(self.space.search),
             "enqueue": copy.deepcopy(self.space.enqueue),
         }
+
+
+def _drop_none(plain: dict[str, Any], model: BaseModel) -> None:
+    """Leave out what was not given; a None that is not the default was, as in ``clip: null``."""
+    for name, field in type(model).model_fields.items():
+        value = getattr(model, name)
+        if isinstance(value, BaseModel):
+            _drop_none(plain[name], value)
+        elif value is None and field.default is None:
+            del plain[name]
 
 
 class _Loader(yaml.SafeLoader):
@@ -75,12 +86,16 @@ _Loader.add_implicit_resolver(
 )
 
 
-def load_space(path: str | Path, overrides: Sequence[str] = ()) -> LoadedSpace:
+def load_space(
+    path: str | Path, overrides: Sequence[str] = (), *, resumed: bool = False
+) -> LoadedSpace:
     """Read and check a space file.
 
     Args:
         path: the file.
         overrides: ``key=value`` pairs that win over the file; the value is YAML, the key dotted.
+        resumed: the run has begun: its study holds what ``warm_start`` led to, and the earlier run
+            may be gone.
 
     Raises:
         SpecError: with every mistake of the file and the overrides.
@@ -112,7 +127,8 @@ def load_space(path: str | Path, overrides: Sequence[str] = ()) -> LoadedSpace:
                 read, wrong = enqueued(tree, entry, f"enqueue.{index}")
                 entries.append(read)
                 mistakes += wrong
-        if space is not None and space.warm_start is not None and not mistakes:
+        warm = space is not None and space.warm_start is not None and not resumed
+        if space is not None and space.warm_start is not None and warm and not mistakes:
             earlier, notes, mistakes = front_of(space.warm_start, tree)
             entries += earlier
     if mistakes or space is None:

@@ -88,6 +88,8 @@ def _moved(settings: Mapping[str, Any], tree: Group, length: Length, move: Any) 
     start, end = places
     settled = moved if move is restrict else copy.deepcopy(dict(settings))
     gap = _interval(settings)
+    if gap is None:
+        return moved
     drawn = _get(settings, start.path, start.leaf)
     _set(moved, start, move(start.leaf, drawn, -math.inf, start.last_before(end.latest - gap)))
     begun = start.step(_get(settled, start.path, start.leaf))
@@ -115,6 +117,8 @@ def _mistakes_of(leaves: Mapping[Path, Leaf], length: Length) -> list[Mistake]:
         what = f"can come at step {end.latest:,}, but a trial has {length.steps:,} steps"
         return [Mistake(f"{where}.end", what)]
     interval = leaves.get(("method", _FREEZING, "freeze", "interval"), Constant(_DEFAULT.interval))
+    if not all(isinstance(value, int) for value in interval.extremes()):
+        return []  # no numbers, which is said elsewhere
     longest = max(interval.extremes())
     room = end.latest - start.earliest
     if length is NOMINAL:
@@ -177,9 +181,11 @@ def _places(leaves: Mapping[Path, Leaf], length: Length) -> tuple[_Place, _Place
     return found[0], found[1]
 
 
-def _interval(settings: Mapping[str, Any]) -> int:
+def _interval(settings: Mapping[str, Any]) -> int | None:
+    """None where it is no number, which is said elsewhere."""
     freeze = settings["method"][_FREEZING].get("freeze", {})
-    return int(freeze.get("interval", _DEFAULT.interval))
+    interval = freeze.get("interval", _DEFAULT.interval) if isinstance(freeze, Mapping) else None
+    return interval if isinstance(interval, int) else None
 
 
 def _get(settings: Mapping[str, Any], path: Path, leaf: Leaf) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -175,6 +176,21 @@ class Failures(_Section):
     give_up: Count = 5
 
 
+def _refuse_password(url: str, instead: str) -> None:
+    """The space is written into the run directory, which people share."""
+    parts = urlsplit(url)
+    asked = [(key, value) for key, value in parse_qsl(parts.query) if "pass" in key or key == "pwd"]
+    secrets = [parts.password, *(value for _, value in asked)]
+    if any(secret is not None for secret in secrets):
+        shown = url
+        for secret in filter(None, secrets):
+            shown = shown.replace(secret, "…")
+        raise ValueError(
+            f"would write a password into the run directory ({shown}); leave it out and set "
+            f"{instead}"
+        )
+
+
 class StudyStorage(_Section):
     """Where the study lies: by default an SQLite file in the run directory.
 
@@ -190,17 +206,11 @@ class StudyStorage(_Section):
     def _no_password(cls, storage: str | None) -> str | None:
         if storage is None:
             return None
-        parts = urlsplit(storage)
-        if not parts.scheme or "://" not in storage:
+        if not urlsplit(storage).scheme or "://" not in storage:
             raise ValueError(
-                f"takes a URL such as postgresql://user@host/database, got {storage!r}"
+                f"takes a URL such as postgresql+psycopg://user@host/database, got {storage!r}"
             )
-        if parts.password is not None:
-            shown = storage.replace(f":{parts.password}@", ":…@")
-            raise ValueError(
-                f"would write a password into the run directory ({shown}); leave it out and set "
-                "PGPASSWORD or a password file"
-            )
+        _refuse_password(storage, "PGPASSWORD or a password file")
         return storage
 
 
@@ -216,6 +226,21 @@ class Tracking(_Section):
 
     uri: str | None = None
     experiment: str | None = None
+
+    @field_validator("uri")
+    @classmethod
+    def _no_password(cls, uri: str | None) -> str | None:
+        if uri is not None:
+            _refuse_password(uri, "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD")
+        return uri
+
+
+def _measurable(name: str, value: float) -> bool:
+    """Whether a value lies on the scale on which its hypervolume is measured."""
+    try:
+        return math.isfinite(OBJECTIVES[name].minimised(value))
+    except ValueError:  # a logarithm of nothing
+        return False
 
 
 class Space(_Section):
@@ -287,6 +312,9 @@ class Space(_Section):
                 "reference must name the objectives "
                 f"{', '.join(self.objectives)}, got {', '.join(self.reference)}"
             )
+        for name, value in (self.reference or {}).items():
+            if not _measurable(name, value):
+                raise ValueError(f"reference: {name} can never be {value!r}")
         generated = [task for task in self.tasks if TASKS[task].generated]
         if generated and self.data.generated is None:
             raise ValueError(f"task {generated[0]} is made here: data must be {{generated: {{}}}}")

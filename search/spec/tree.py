@@ -157,7 +157,8 @@ def pydantic_mistakes(
         location = [str(part) for part in finding["loc"]]
         # The arms of a union appear in the location; they are no keys of the file.
         location = [part for part in location if part not in _ARMS]
-        if where and location and location[-1].isdigit():
+        position = location and location[-1].isdigit() and finding["type"] != "extra_forbidden"
+        if where and position:
             location.pop()  # the position in a drawn subset is not the position in the file
         place = ".".join([where, *location] if where else location) or "(file)"
         mistakes.append(Mistake(place, _words(finding, model, location)))

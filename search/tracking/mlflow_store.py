@@ -149,6 +149,8 @@ class MLflowStore:
         tags = {"state": trial.state, "front": "true" if member else "false"}
         if trial.reason is not None:
             tags["reason"] = trial.reason
+        elif before[0] in (None, "paused"):
+            self._forget_reason(run_id)
         self._client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
         if trial.state in _STATUS and before[0] != trial.state:
             if trial.freezing:
@@ -157,6 +159,11 @@ class MLflowStore:
             end = _milliseconds(trial.finished)
             self._client.set_terminated(run_id, _STATUS[trial.state], end)
         self._written[trial.number] = now
+
+    def _forget_reason(self, run_id: str) -> None:
+        """Why a trial was paused says nothing about one that goes on."""
+        if "reason" in self._client.get_run(run_id).data.tags:
+            self._client.delete_tag(run_id, "reason")
 
     def finish(self, study: StudyRecord, files: Sequence[Path], ended: bool) -> None:
         """Put hypervolume and result files into the parent run; ``ended`` also ends it."""

@@ -57,8 +57,11 @@ def make_pruner(name: str, options: Mapping[str, Any], rungs: int) -> BasePruner
         check_arguments(cls, plain, ["wrapped_pruner"])
         ours["wrapped_pruner"] = None
         if wrapped is not None:
-            inner = {"name": wrapped} if isinstance(wrapped, str) else dict(wrapped)
-            ours["wrapped_pruner"] = make_pruner(inner.pop("name", ""), inner, rungs)
+            inner = dict(wrapped) if isinstance(wrapped, Mapping) else {"name": wrapped}
+            known = inner.pop("name", None)
+            if not isinstance(known, str):
+                raise ValueError(f"wrapped takes the name of a pruner, got {wrapped!r}")
+            ours["wrapped_pruner"] = make_pruner(known, inner, rungs)
     else:
         check_arguments(cls, plain, ())
     pruner = make(cls, plain, **{key: v for key, v in ours.items() if key not in plain})
