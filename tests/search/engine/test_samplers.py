@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from search.engine.rehearsal import rehearse
 from search.engine.samplers import check_sampler
 from search.engine.study import SearchStudy
 from search.spec.distributions import Float, Group
@@ -83,3 +84,28 @@ def test_a_study_whose_times_are_all_equal_is_read_back_the_same(tmp_path: Path)
             engine.report(number, report(proposal.settings, index), began)
     again = engine_on(SearchStudy.open(tmp_path / "study.db"), trials=3)
     assert again.record() == engine.record()
+
+
+@pytest.mark.parametrize(
+    ("sampler", "message"),
+    [
+        ({"name": "tpe", "n_ei_candidates": 0}, "tpe cannot propose here"),
+        ({"name": "tpe", "weights": "linear"}, "tpe cannot propose here"),
+        ({"name": "optuna.samplers:CmaEsSampler"}, "multi-objective"),
+        ({"name": "optuna.samplers:BruteForceSampler"}, "step must be given"),
+        ({"name": ".x:Y"}, "cannot be imported"),
+    ],
+)
+def test_what_a_sampler_would_take_amiss_later_is_said_at_once(
+    sampler: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        rehearse(Sampler(**sampler), TREE, ["score", "trainable_params"])
+
+
+@pytest.mark.parametrize("name", ["tpe", "random", "nsga2", "qmc"])
+def test_a_sampler_that_works_is_rehearsed_in_silence(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rehearse(Sampler(name=name), TREE, ["score", "trainable_params"])
+    assert capsys.readouterr() == ("", "")

@@ -110,3 +110,34 @@ def test_rungs_that_are_projected_as_measured_are_kept_once(tmp_path: Path) -> N
     assert dataclasses.asdict(record.rungs[0]) == first | {
         "projected": first["measures"] | first["projected"]
     }
+
+
+def test_a_run_whose_driver_is_killed_before_it_begins_can_be_started_again(
+    tmp_path: Path,
+) -> None:
+    directory = RunDirectory(tmp_path)
+    directory.trials.mkdir()
+    directory.space.write_text("name: n\n")
+
+    def killed(study: SearchStudy) -> None:
+        study.reference = dict.fromkeys(OBJECTIVES, 1.0)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        directory.create_study(header("a"), None, killed)
+    assert not directory.holds_run
+    directory.check_new()
+    with pytest.raises(SpecError, match="holds no run to resume"):
+        directory.check_resumable()
+    study = directory.create_study(header("a"), None)
+    assert study.reference is None
+    study.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["space.yaml", "study.db", "trials"]
+
+
+def test_what_is_not_ours_in_a_run_directory_is_not_written_over(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path)
+    directory.trials.mkdir()
+    (directory.trials / "thesis.tex").touch()
+    with pytest.raises(SpecError, match="is not empty and holds no run"):
+        directory.check_new()

