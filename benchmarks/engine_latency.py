@@ -28,9 +28,9 @@ from search.engine.simulate import Step, simulate
 from search.engine.study import SearchStudy, StudyHeader
 from search.provenance import provenance
 from search.record import FreezeEvent, Rung, RungReport
-from search.results.writing import write_atomically
 from search.spec import load_space
 from search.spec.schema import Budget, Pruner, Sampler
+from search.writing import write_atomically
 
 RUNGS = 10
 GOALS = {"report": 0.050, "ask": 0.250}

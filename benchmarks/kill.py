@@ -32,7 +32,7 @@ from mlflow import MlflowClient
 from search.engine.run_directory import RunDirectory
 from search.provenance import provenance
 from search.record import StudyRecord
-from search.results.writing import write_atomically
+from search.writing import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGETS = ("driver", "worker", "all of Ray")

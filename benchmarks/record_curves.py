@@ -23,9 +23,9 @@ import yaml
 from search.engine.proposer import Proposer
 from search.engine.run_directory import RunDirectory
 from search.record import TrialRecord
-from search.results.writing import write_atomically
 from search.spec import LoadedSpace, load_space
 from search.spec.schema import Sampler
+from search.writing import write_atomically
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

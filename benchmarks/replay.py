@@ -35,10 +35,10 @@ from search.engine.simulate import simulate
 from search.engine.study import SearchStudy, StudyHeader
 from search.pareto import hypervolume
 from search.provenance import provenance
-from search.results.writing import write_atomically
 from search.spec import LoadedSpace, load_space
 from search.spec.objectives import OBJECTIVES
 from search.spec.schema import Budget, Pruner, Sampler
+from search.writing import write_atomically
 
 TARGET_TRIALS = 60
 

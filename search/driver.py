@@ -33,7 +33,6 @@ from search.record import StudyRecord, TrialRecord
 from search.results.adapters import clear_checkpoints, collect_adapters
 from search.results.files import write_front, write_trials
 from search.results.html import write_report
-from search.results.writing import shown, write_atomically
 from search.spec import LoadedSpace, Mistake
 from search.spec.limits import parse_limits
 from search.spec.relations import Length, unsettle
@@ -45,6 +44,7 @@ from search.tracking.relocation import relocate
 from search.trial.data import TaskData
 from search.trial.training import TrialJob, length_of
 from search.trial.worker import train
+from search.writing import shown, write_atomically
 
 
 class Driver:

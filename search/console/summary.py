@@ -11,7 +11,7 @@ from search.console.front_table import front_table
 from search.pareto.front import front
 from search.record import StudyRecord
 from search.results.units import readable
-from search.results.writing import shown
+from search.writing import shown
 
 
 def print_summary(

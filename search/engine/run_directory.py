@@ -13,8 +13,8 @@ from types import TracebackType
 from filelock import FileLock, Timeout
 
 from search.engine.study import SearchStudy, StudyHeader
-from search.results.writing import write_atomically
 from search.spec.errors import Mistake, SpecError
+from search.writing import write_atomically
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any
 from search.flat import exact, flattened
 from search.pareto.front import front, front_hypervolume, worst_with_margin
 from search.record import StudyRecord, TrialRecord
-from search.results.writing import write_atomically
+from search.writing import write_atomically
 
 FRONT_SCHEMA = 1
 

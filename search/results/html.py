@@ -33,7 +33,7 @@ from search.results.figures import (
 from search.results.headline import headline, trial_name
 from search.results.tables import front_table, trials_table
 from search.results.units import duration, readable, title
-from search.results.writing import write_atomically
+from search.writing import write_atomically
 
 
 def write_report(study: StudyRecord, path: Path) -> None:

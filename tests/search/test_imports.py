@@ -14,13 +14,14 @@ ROOT = Path(__file__).resolve().parents[2]
 ALLOWED = {
     "record": set(),
     "flat": set(),
+    "writing": set(),
     "spec": {"record"},
     "pareto": {"record", "spec"},
     "trial": {"record", "spec", "aflora"},
-    "engine": {"record", "flat", "spec", "pareto"},
+    "engine": {"record", "flat", "writing", "spec", "pareto"},
     "tracking": {"record", "flat", "spec", "pareto"},
-    "results": {"record", "flat", "spec", "pareto"},
-    "console": {"record", "spec", "pareto", "results"},
+    "results": {"record", "flat", "writing", "spec", "pareto"},
+    "console": {"record", "writing", "spec", "pareto", "results"},
 }
 
 

@@ -13,7 +13,7 @@ from tests.search.records import study, trial
 
 
 def with_checkpoint(record: TrialRecord, root: Path) -> TrialRecord:
-    place = f"trials/001/{record.number:05d}/checkpoint_000000"
+    place = f"trials/001/{record.number:05d}-0/checkpoint_000000"
     folder = root / place
     folder.mkdir(parents=True)
     (folder / "aflora.json").write_text(f"config of {record.number}")
@@ -55,6 +55,8 @@ def test_only_trials_that_can_go_on_keep_their_checkpoint(tmp_path: Path) -> Non
         with_checkpoint(trial(number, state), tmp_path)
         for number, state in enumerate(("complete", "pruned", "failed", "running", "waiting"))
     ]
+    # One that no rung names: its attempt was given up before it reported.
+    (tmp_path / "trials/002/00000-1/checkpoint_000001").mkdir(parents=True)
     clear_checkpoints(study(*trials), tmp_path)
     left = {path.parent.name for path in tmp_path.glob("trials/*/*/checkpoint_*")}
-    assert left == {"00003", "00004"}
+    assert left == {"00003-0", "00004-0"}

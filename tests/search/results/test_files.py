@@ -14,7 +14,7 @@ import pytest
 from search.pareto.front import front, front_hypervolume
 from search.record import StudyRecord, TrialRecord
 from search.results.files import write_front, write_trials
-from search.results.writing import write_atomically
+from search.writing import write_atomically
 
 Maker = Callable[..., Any]
 
@@ -152,7 +152,7 @@ def test_a_failed_write_leaves_the_old_file_alone(
     def refuse(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("search.results.writing.os.replace", refuse)
+    monkeypatch.setattr("search.writing.os.replace", refuse)
     with pytest.raises(OSError, match="disk full"):
         write_atomically(path, "new")
     assert path.read_text() == "old"
