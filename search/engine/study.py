@@ -80,11 +80,16 @@ class SearchStudy:
         Raises:
             ValueError: the storage cannot be reached.
         """
+        return cls.create_in(open_storage(path, url), header, name)
+
+    @classmethod
+    def create_in(
+        cls, storage: BaseStorage, header: StudyHeader, name: str = STUDY_NAME
+    ) -> SearchStudy:
+        """A new study in an open storage; one in memory is enough for a simulation."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         directions = ["maximize" if d == "max" else "minimize" for d in header.objectives.values()]
-        study = optuna.create_study(
-            storage=open_storage(path, url), study_name=name, directions=directions
-        )
+        study = optuna.create_study(storage=storage, study_name=name, directions=directions)
         with warnings.catch_warnings():
             # Called experimental; it is what optuna-dashboard names its axes by.
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

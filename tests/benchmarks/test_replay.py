@@ -62,10 +62,13 @@ def test_random_search_without_pruning_trains_every_row_to_its_end(
     assert done[-1].spent == 16 * 20.0
     # Two slots: at the first end, the other trial has been told of all rungs but its last.
     assert done[0].spent == 20.0 + 15.0
-    volumes = [made.volume(done[:count]) for count in range(1, 17)]
+    volumes = made.volumes(done)
     assert volumes == sorted(volumes)
-    assert made.spent_until(done, volumes[7]) <= done[7].spent
-    assert made.spent_until(done, volumes[-1] * 1.001) == math.inf
+    first = volumes.index(volumes[7])
+    assert made.spent_until(done, [volumes[7], volumes[-1] * 1.001]) == [
+        done[first].spent,
+        math.inf,
+    ]
     # The same seed again, and another one.
     assert way(made, 0)[0] == done
     assert way(made, 1)[0] != done
@@ -79,6 +82,10 @@ def test_pruned_trials_are_paid_for_up_to_their_last_rung(
     done, _ = judge(made, 0)
     assert 0 < len(done) < 16
     assert len(done) * 20.0 < done[-1].spent < 16 * 20.0
+    # What is paused and promoted goes on from its checkpoint: no second is paid for twice.
+    promoting = replay.ways(made.loaded)["TPE, Pareto pruning, promotion"]
+    finished, _ = promoting(made, 0)
+    assert len(finished) * 20.0 < finished[-1].spent < 16 * 20.0
 
 
 def test_stock_search_uses_every_row_once(contest: tuple[Path, Path, replay.Contest]) -> None:
@@ -129,7 +136,9 @@ def test_the_command_compares_and_keeps_its_record(
     (name,) = record["part_of_random"]
     assert name == "random"
     # Random search needs at most its own trial-seconds for what it reaches after eight trials.
-    assert all(part is not None and part <= 1.0 for part in record["part_of_random"]["random"])
+    shares = record["part_of_random"]["random"]
+    assert all(part <= 1.0 for part in shares["1.0"])
+    assert all(a <= b for a, b in zip(shares["0.95"], shares["0.99"], strict=True))
     assert record["rows"] == 16
     assert len(record["hypervolume"]) == 2
 

@@ -36,6 +36,9 @@ class ParetoPruner(BasePruner):
     distance (Deb et al. 2002). The trial stops when it is dominated and does not belong to the
     first ``keep`` of the points; nothing that no other trial dominates is ever stopped.
 
+    Of an objective that is maximised, a score, the best value up to the rung counts: one is
+    measured on few examples, and a dip at one rung is no verdict. Costs count as they are.
+
     Rungs lie at equal parts of the training. Looked at are those at the parts start, start / keep,
     start / keep², …, as successive halving has it (Li et al. 2020), so that each look costs the
     survivors 1 / keep times as much as the one before.
@@ -85,29 +88,30 @@ class ParetoPruner(BasePruner):
         reached = [int(key[len(RUNG) :]) for key in trial.user_attrs if key.startswith(RUNG)]
         if not reached or max(reached) not in self.looks:
             return False
-        key = f"{RUNG}{max(reached)}"
+        last = max(reached)
         names = self.objectives or study.metric_names
         if names is None:
             raise ValueError("give ParetoPruner its objectives, or the study its metric names")
         scales = [
             _scale(name, direction) for name, direction in zip(names, study.directions, strict=True)
         ]
+        maximised = [direction == StudyDirection.MAXIMIZE for direction in study.directions]
 
         def point(other: FrozenTrial) -> list[float]:
-            values: Mapping[str, Any] = other.user_attrs[key]
-            # This project's own studies keep beside what was measured what it would come to.
-            values = {**values, **values.get("measures", {}), **values.get("projected", {})}
-            if missing := [name for name in names if name not in values]:
-                raise ValueError(f"{key} of trial {other.number} lacks {missing[0]!r}")
-            for name in names:
-                if math.isnan(values[name]):
-                    raise ValueError(f"{key} of trial {other.number}: {name} is NaN")
-            return [scale(values[name]) for name, scale in zip(names, scales, strict=True)]
+            so_far = [
+                _values(other, f"{RUNG}{index}", names)
+                for index in range(1, last + 1)
+                if f"{RUNG}{index}" in other.user_attrs
+            ]
+            return [
+                scale(max(values[name] for values in so_far) if best else so_far[-1][name])
+                for name, scale, best in zip(names, scales, maximised, strict=True)
+            ]
 
         others = [
             point(other)
             for other in study.get_trials(deepcopy=False)
-            if other.number != trial.number and key in other.user_attrs
+            if other.number != trial.number and f"{RUNG}{last}" in other.user_attrs
         ]
         return self.verdict(Standing.of([point(trial), *others]), 0) is not None
 
@@ -167,10 +171,16 @@ class ParetoJudge(Judge):
         self._names = pruner.objectives
         self._points: dict[int, dict[int, list[float]]] = {}
         self._standing: dict[int, Standing] = {}
+        self._best: dict[tuple[int, str], float] = {}
 
     def add(self, number: int, rung: Rung) -> None:
+        point = []
+        for name in self._names:
+            value = OBJECTIVES[name].comparable(rung.projected[name])
+            if OBJECTIVES[name].direction == "max":
+                value = self._best[number, name] = min(value, self._best.get((number, name), value))
+            point.append(value)
         if rung.index in self._pruner.looks:
-            point = [OBJECTIVES[name].comparable(rung.projected[name]) for name in self._names]
             self._points.setdefault(rung.index, {})[number] = point
             self._standing.pop(rung.index, None)
 
@@ -184,6 +194,19 @@ class ParetoJudge(Judge):
         if rung.index not in self._standing:
             self._standing[rung.index] = Standing.of(list(points.values()))
         return self._pruner.verdict(self._standing[rung.index], list(points).index(number))
+
+
+def _values(trial: FrozenTrial, key: str, names: Sequence[str]) -> Mapping[str, float]:
+    """What a trial wrote at a rung."""
+    values: Mapping[str, Any] = trial.user_attrs[key]
+    # This project's own studies keep beside what was measured what it would come to.
+    values = {**values, **values.get("measures", {}), **values.get("projected", {})}
+    for name in names:
+        if name not in values:
+            raise ValueError(f"{key} of trial {trial.number} lacks {name!r}")
+        if math.isnan(values[name]):
+            raise ValueError(f"{key} of trial {trial.number}: {name} is NaN")
+    return values
 
 
 def _looks(rungs: int, keep: float, start: float) -> list[int]:

@@ -155,6 +155,25 @@ def test_others_count_whatever_became_of_them_and_a_later_rung_is_another_matter
     assert not pruner.prune(study, study.trials[3])
 
 
+def test_a_dip_at_one_rung_is_no_verdict_and_a_cost_counts_as_it_is() -> None:
+    study = plain_study(dict.fromkeys(range(4), (0.9, 1.0)) | {4: (0.95, 0.5)})
+
+    def write(number: int, index: int, accuracy: float, size: float) -> None:
+        trial_id = study.trials[number]._trial_id
+        values = {"accuracy": accuracy, "size": size}
+        study._storage.set_trial_user_attr(trial_id, f"rung:{index}", values)
+
+    for number in range(4):
+        write(number, 2, 0.91, 1.0)
+    write(4, 2, 0.6, 2.0)
+    pruner = ParetoPruner(["accuracy", "size"], rungs=5, wait=4)
+    # Its best accuracy so far is 0.95, whatever the second rung measured.
+    assert not pruner.prune(study, study.trials[4])
+    write(4, 1, 0.9, 0.5)
+    # Its size of 0.5 at the first rung is past.
+    assert pruner.prune(study, study.trials[4])
+
+
 def test_a_rung_without_an_objective_is_named() -> None:
     study = plain_study({0: (0.9, 1.0)})
     with pytest.raises(ValueError, match="rung:1 of trial 0 lacks 'seconds'"):
@@ -200,6 +219,16 @@ def judged(judge: Any, scores: list[float], index: int = 2) -> list[bool]:
         judge.add(number, rung(index, score))
         verdicts.append(judge.verdict(number, rung(index, score)) is not None)
     return verdicts
+
+
+def test_the_best_score_so_far_is_judged() -> None:
+    judge = make_judge(Pruner(rungs=5, start=0.4, keep=0.5, wait=2), NAMES)
+    assert judge is not None
+    for number, scores in enumerate([(0.9, 0.6), (0.7, 0.7), (0.5, 0.65)]):
+        for index, score in enumerate(scores, start=1):
+            judge.add(number, rung(index, score))
+    verdicts = [judge.verdict(n, rung(2, s)) is not None for n, s in enumerate((0.6, 0.7, 0.65))]
+    assert verdicts == [False, False, True]
 
 
 def test_a_rung_is_not_judged_before_the_freezing_schedule_acts() -> None:
