@@ -156,7 +156,8 @@ def _checked_rank(
             f"got {', '.join(map(str, sorted(ranks)))}"
         )
     rank = ranks.pop()
-    if rank > min(features(base)):
+    # Random projections that stay as they are may be wider than the layer, as ELoRA's.
+    if config.trains_projections_of(target.role) and rank > min(features(base)):
         raise ValueError(
             f"rank {rank} is larger than {target.name} allows: its smaller side is "
             f"{min(features(base))}"

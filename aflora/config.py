@@ -160,8 +160,8 @@ class AFLoRAConfig:
     """What is adapted, with which rank, and what of it trains at first.
 
     Attributes:
-        rank: r, the inner width of the two projection matrices; at least 1 and, checked when a
-            layer is made, at most the smaller side of the layer.
+        rank: r, the inner width of the two projection matrices; at least 1 and, where they train,
+            at most the smaller side of the layer (checked when a layer is made).
         modules: roles that are adapted, see :mod:`aflora.roles`.
         trainable_projections: whose A and B train until they freeze: ``ffn`` (the paper), ``all``
             or ``none`` (frozen from the start, as in ELoRA). d and b always train.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,34 +53,63 @@ def export_lora(model: nn.Module, folder: str | Path) -> None:
     config = adapter_config(model)
     model = unwrapped(model)
     layers = dict(adapted_layers(model))
+    write_lora(
+        model,
+        {name: (layer.A, layer.effective_B()) for name, layer in layers.items()},
+        head_modules(model, config.head),
+        folder,
+        fan_in_fan_out=all(is_conv1d(layer.base) for layer in layers.values()),
+    )
+
+
+@torch.no_grad()
+def write_lora(
+    model: nn.Module,
+    updates: Mapping[str, tuple[Tensor, Tensor]],
+    head: Sequence[str],
+    folder: str | Path,
+    *,
+    fan_in_fan_out: bool = False,
+) -> None:
+    """Write low-rank updates B A of linear layers, and a head, as PEFT keeps a LoRA.
+
+    Args:
+        model: the layers' own, adapted or not.
+        updates: path of a layer → A of shape (r, in) and B of shape (out, r).
+        head: paths of the modules that are saved in full.
+        folder: made where it is not there.
+        fan_in_fan_out: whether the layers' weights are stored transposed.
+
+    Raises:
+        ValueError: there is no update.
+    """
+    if not updates:
+        raise ValueError("there is no update to write")
     weights: dict[str, Tensor] = {}
-    for name, layer in layers.items():
-        weights[f"base_model.model.{name}.lora_A.weight"] = layer.A
-        weights[f"base_model.model.{name}.lora_B.weight"] = layer.effective_B()
-    head = head_modules(model, config.head)
+    for name, (A, B) in updates.items():
+        weights[f"base_model.model.{name}.lora_A.weight"] = A
+        weights[f"base_model.model.{name}.lora_B.weight"] = B
     for name, tensor in head_state(model, _wrapped_by_peft(model, head)).items():
         weights[f"base_model.model.{name}"] = tensor
-
-    ranks = Counter(layer.rank for layer in layers.values())
+    rank_of = {name: len(A) for name, (A, _) in updates.items()}
+    ranks = Counter(rank_of.values())
     rank = max(ranks, key=lambda r: (ranks[r], r))
     # PEFT matches these keys against paths in the base model, and alpha does not follow the rank.
-    other = {
-        f"^{re.escape(name)}": layer.rank for name, layer in layers.items() if layer.rank != rank
-    }
+    other = {f"^{re.escape(name)}": r for name, r in rank_of.items() if r != rank}
     about: dict[str, Any] = {
         "peft_type": "LORA",
         "task_type": _task_type(model, head),
         "base_model_name_or_path": getattr(model, "name_or_path", None) or None,
         "inference_mode": True,
         "bias": "none",
-        "fan_in_fan_out": all(is_conv1d(layer.base) for layer in layers.values()),
+        "fan_in_fan_out": fan_in_fan_out,
         "r": rank,
         "lora_alpha": rank,
         "rank_pattern": other,
         "alpha_pattern": other,
         "lora_dropout": 0.0,
-        "target_modules": list(layers),
-        "modules_to_save": head or None,
+        "target_modules": list(updates),
+        "modules_to_save": list(head) or None,
     }
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -32,7 +32,7 @@ class AFLoRALinear(nn.Module):
     Args:
         base: the layer to wrap, an ``nn.Linear`` or transformers' ``Conv1D``; its parameters are
             frozen.
-        rank: r, from 1 to the smaller side of ``base``.
+        rank: r, at least 1; where A and B train, at most the smaller side of ``base``.
         scale: s.
         layer: index of the transformer block, counted from 0.
         role: what the layer does there, see :mod:`aflora.roles`.
@@ -57,7 +57,9 @@ class AFLoRALinear(nn.Module):
         if not is_linear(base):
             raise TypeError(f"only linear layers can be adapted, got {type(base).__name__}")
         self.in_features, self.out_features = features(base)
-        if not 1 <= rank <= min(self.in_features, self.out_features):
+        if rank < 1:
+            raise ValueError(f"rank must be at least 1, got {rank}")
+        if train_projections and rank > min(self.in_features, self.out_features):
             raise ValueError(
                 f"rank must lie between 1 and {min(self.in_features, self.out_features)} for a "
                 f"layer of {self.in_features} → {self.out_features}, got {rank}"

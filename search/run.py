@@ -152,11 +152,12 @@ def _print_dry_run(loaded: LoadedSpace, smallest: Any, largest: Any) -> None:
     print("\n# trainable adapter parameters, head excluded")
     for name, size in (("smallest", smallest), ("largest", largest)):
         settings = TrialSettings.model_validate(size.settings)
-        modules = ", ".join(settings.method_settings.modules)
+        modules: tuple[str, ...] = getattr(settings.method_settings, "modules", ())
+        where = f" on {', '.join(modules)}" if modules else ""
         floor = f", {size.floor:,} once all is frozen" if size.floor != size.start else ""
         print(
             f"# {name}: {size.start:,} ({readable('trainable_params', size.start)}) at the "
-            f"start{floor}: {settings.label} on {modules}"
+            f"start{floor}: {settings.label}{where}"
         )
 
 

@@ -9,12 +9,15 @@ from pathlib import Path
 from search.pareto.front import front
 from search.record import StudyRecord, TrialRecord
 
-#: What makes an adapter; optimizer, random state and the like stay behind.
+#: What makes an adapter, a head or a whole model; optimizer and random state stay behind.
 ADAPTER_FILES = (
     "aflora.json",
     "aflora.safetensors",
     "adapter_config.json",
     "adapter_model.safetensors",
+    "head.safetensors",
+    "config.json",
+    "model.safetensors",
 )
 
 

@@ -28,10 +28,23 @@ class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class _Adapter(_Settings):
-    """What every adapter has; a learning rate given here wins over the one all methods share."""
+class MethodSettings(_Settings):
+    """What every method has: a short name of its settings."""
+
+    def short(self) -> str:
+        """What tells two configurations of the method apart at a glance."""
+        return ""
+
+
+class _Trained(MethodSettings):
+    """A learning rate given here wins over the one all methods share."""
 
     learning_rate: Positive | None = None
+
+
+class _Adapter(_Trained):
+    """What every adapter has: the roles of the modules that it adapts."""
+
     modules: tuple[Role, ...] = (
         "query",
         "key",
@@ -131,10 +144,108 @@ class LoRASettings(_Adapter):
         return f"r{self.rank}"
 
 
-METHODS: Mapping[str, type[AFLoRASettings | LoRASettings]] = {
+class AdaLoRASettings(_Adapter):
+    """AdaLoRA as PEFT trains it: from ``rank`` down to ``target_rank`` on average.
+
+    Ranks begin to go at the part ``start`` of the training and are settled at ``end``; they are
+    allocated every ``interval`` steps, by importance smoothed with ``beta1`` and ``beta2``.
+    ``orthogonality`` weighs the penalty that keeps singular vectors apart.
+    """
+
+    rank: Rank = 12
+    target_rank: Rank = 8
+    alpha: Positive = 16.0
+    start: Fraction = 0.1
+    end: Fraction = 0.7
+    interval: Annotated[int, Field(ge=1, strict=True)] = 1
+    beta1: Annotated[float, Field(gt=0, lt=1, strict=True)] = 0.85
+    beta2: Annotated[float, Field(gt=0, lt=1, strict=True)] = 0.85
+    orthogonality: Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)] = 0.5
+
+    @model_validator(mode="after")
+    def _down(self) -> AdaLoRASettings:
+        if self.target_rank >= self.rank:
+            raise ValueError(
+                f"target_rank must be smaller than rank, got {self.target_rank} and {self.rank}"
+            )
+        if self.start >= self.end:
+            raise ValueError(f"start must be smaller than end, got {self.start} and {self.end}")
+        return self
+
+    def short(self) -> str:
+        return f"r{self.rank}→{self.target_rank}"
+
+
+class VeRASettings(_Adapter):
+    """VeRA as PEFT trains it: vectors of each layer, d from ``d_initial``, around shared A, B."""
+
+    rank: Rank = 256
+    d_initial: Positive = 0.1
+
+    def short(self) -> str:
+        return f"r{self.rank}"
+
+
+class ELoRASettings(_Adapter):
+    """ELoRA as the AFLoRA paper ran it: AFLoRA's layer, no projection matrix of which trains."""
+
+    rank: Rank = 1024
+
+    def short(self) -> str:
+        return f"r{self.rank}"
+
+
+class SoRASettings(_Adapter):
+    """SoRA: gates that are drawn towards zero by ``threshold`` after every step."""
+
+    rank: Rank = 8
+    alpha: Positive = 16.0
+    threshold: Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)] = 1e-3
+
+    def short(self) -> str:
+        return f"r{self.rank}"
+
+
+class FullSettings(_Trained):
+    """Full fine-tuning."""
+
+
+class HeadSettings(MethodSettings):
+    """The head alone; it has the head's learning rate."""
+
+
+class PeftSettings(_Adapter):
+    """Any other tuner of PEFT; further keys are arguments of its configuration."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    type: Annotated[str, Field(min_length=1)]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keys that PEFT's configuration is given."""
+        return dict(self.model_extra or {})
+
+    def short(self) -> str:
+        return self.type.upper()
+
+
+METHODS: Mapping[str, type[MethodSettings]] = {
     "aflora": AFLoRASettings,
     "lora": LoRASettings,
+    "adalora": AdaLoRASettings,
+    "vera": VeRASettings,
+    "elora": ELoRASettings,
+    "sora": SoRASettings,
+    "full": FullSettings,
+    "head": HeadSettings,
+    "peft": PeftSettings,
 }
+
+
+def has_learning_rate(method: str) -> bool:
+    """Whether a method trains anything but the head."""
+    return "learning_rate" in METHODS[method].model_fields
 
 
 class TrialSettings(_Settings):
@@ -149,17 +260,16 @@ class TrialSettings(_Settings):
         return next(iter(self.method))
 
     @property
-    def method_settings(self) -> AFLoRASettings | LoRASettings:
+    def method_settings(self) -> MethodSettings:
         return METHODS[self.method_name].model_validate(self.method[self.method_name])
 
     @property
-    def adapter_learning_rate(self) -> float:
-        """The method's own learning rate, or the one all methods share."""
-        rate = self.method_settings.learning_rate or self.learning_rate
-        assert rate is not None, "check_settings asks for one of the two"
-        return rate
+    def adapter_learning_rate(self) -> float | None:
+        """The method's own learning rate, or the one all methods share; None without either."""
+        own: float | None = getattr(self.method_settings, "learning_rate", None)
+        return own or self.learning_rate
 
     @property
     def label(self) -> str:
         """A short name, for example ``aflora r4 ffn paper``."""
-        return f"{self.method_name} {self.method_settings.short()}"
+        return f"{self.method_name} {self.method_settings.short()}".rstrip()

@@ -11,7 +11,7 @@ from search.spec.distributions import Branch, Group, Leaf, LeafError, parse
 from search.spec.errors import Mistake, did_you_mean
 from search.spec.nodes import Path, methods_of, shapes_of
 from search.spec.relations import NOMINAL, schedule_mistakes, settle
-from search.spec.settings import METHODS, TrialSettings
+from search.spec.settings import METHODS, TrialSettings, has_learning_rate
 
 
 def parse_tree(search: Mapping[str, Any]) -> tuple[Group, list[Mistake]]:
@@ -137,7 +137,8 @@ def check_settings(settings: Mapping[str, Any], where: str) -> list[Mistake]:
             METHODS[name].model_validate(own)
         except ValidationError as error:
             mistakes += pydantic_mistakes(error, METHODS[name], f"{where}.method.{name}")
-        if isinstance(own, Mapping) and not {"learning_rate"} & {*settings, *own}:
+        given = {*settings, *own} if isinstance(own, Mapping) else {"learning_rate"}
+        if has_learning_rate(name) and "learning_rate" not in given:
             what = f"is missing; give it here or as search.method.{name}.learning_rate"
             mistakes.append(Mistake(f"{where}.learning_rate", what))
     elif method is not None:

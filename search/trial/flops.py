@@ -75,18 +75,19 @@ class _Pass:
         training = model.training
         device = next(model.parameters()).device
         ids = _tokens(model, sequences, length).to(device)
+        before = [(p, p.grad) for p in model.parameters()]
         try:
             model.eval()
             with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
                 output = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
-                torch.autograd.grad(
-                    output.sum(),
-                    [p for p in model.parameters() if p.requires_grad],
-                    allow_unused=True,
-                )
+                # Not autograd.grad: the counter cannot follow it where a parameter is itself the
+                # input of a module, as the embeddings of DeBERTa's positions are.
+                output.sum().backward()
         finally:
             for hook in hooks:
                 hook.remove()
+            for parameter, gradient in before:
+                parameter.grad = gradient
             model.train(training)
         self.flops = int(counter.get_total_flops())
 

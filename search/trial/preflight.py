@@ -13,7 +13,7 @@ from search.spec.load import LoadedSpace
 from search.spec.settings import TrialSettings
 from search.spec.tree import variants
 from search.trial.backbone import NotFound, empty_classifier, read_config
-from search.trial.methods import COUNTED, counts_at_start
+from search.trial.methods import counted_settings, counts_at_start
 
 
 @dataclass(frozen=True)
@@ -69,5 +69,5 @@ def _corners(loaded: LoadedSpace) -> Iterator[tuple[str, dict[str, Any]]]:
     methods = loaded.tree.children["method"]
     assert isinstance(methods, Branch)
     for method in methods.options:
-        for settings in variants(loaded.tree, method, COUNTED[method]):
+        for settings in variants(loaded.tree, method, counted_settings(method)):
             yield method, settings

@@ -36,7 +36,7 @@ from search.trial.batches import LengthBatches
 from search.trial.data import PadToLongest, TaskData, TokenDataset
 from search.trial.flops import StepFlops
 from search.trial.ledger import Ledger, Stopwatch
-from search.trial.methods import Method, decayed, head_parameters, method_for, trainable
+from search.trial.methods import Method, head_parameters, method_for, trainable
 from search.trial.metrics import evaluate
 
 # On a CPU larger batches leave the cache and pad more; on a GPU small ones leave it idle.
@@ -109,16 +109,16 @@ def run_trial(
     model = load_classifier(job.model, job.task, job.seed)
     set_seed(job.seed)
     method = method_for(settings)
-    model = method.apply(model)
+    steps = length_of(job.train, len(data.train)).steps
+    model = method.apply(model, steps)
     adapter = method.adapter_parameters(model)
     head = head_parameters(model, adapter)
-    steps = length_of(job.train, len(data.train)).steps
     ledger = Ledger.load(resume_from) if resume_from is not None else Ledger()
     ledger.head_params = trainable(head)
     if resume_from is not None:
         method.load(model, resume_from)
 
-    optimizer = torch.optim.AdamW(_parameter_groups(job.train, settings, adapter, head))
+    optimizer = torch.optim.AdamW(_parameter_groups(job.train, settings, method, adapter, head))
     schedule = get_linear_schedule_with_warmup(
         optimizer, math.ceil(job.train.warmup * steps), steps
     )
@@ -161,7 +161,7 @@ def run_trial(
             # which hands the folder over, and counts a step before freezing changes what trains.
             callbacks=[
                 _BeatCallback(beat),
-                _LedgerCallback(ledger, adapter),
+                _LedgerCallback(ledger, method),
                 *method.callbacks(job.train.clip, resume_from),
                 rungs,
             ],
@@ -173,17 +173,18 @@ def run_trial(
 def _parameter_groups(
     train: Train,
     settings: TrialSettings,
+    method: Method,
     adapter: dict[str, nn.Parameter],
     head: dict[str, nn.Parameter],
 ) -> list[dict[str, Any]]:
-    """Adapter and head with a learning rate each; all but biases are decayed."""
+    """Adapter and head with a learning rate each; the method says what is decayed."""
     groups = []
     for parameters, rate in (
         (adapter, settings.adapter_learning_rate),
         (head, settings.head_learning_rate),
     ):
         for decay in (True, False):
-            members = [p for name, p in parameters.items() if decayed(name, p) == decay]
+            members = [p for name, p in parameters.items() if method.decays(name, p) == decay]
             if members:
                 weight_decay = train.weight_decay if decay else 0.0
                 groups.append({"params": members, "lr": rate, "weight_decay": weight_decay})
@@ -252,9 +253,9 @@ class _BeatCallback(TrainerCallback):
 class _LedgerCallback(TrainerCallback):
     """Counts what trains at each step, and the seconds in between evaluations."""
 
-    def __init__(self, ledger: Ledger, adapter: dict[str, nn.Parameter]) -> None:
+    def __init__(self, ledger: Ledger, method: Method) -> None:
         self._ledger = ledger
-        self._adapter = adapter
+        self._method = method
         self._stopwatch = Stopwatch()
 
     def on_step_begin(
@@ -266,7 +267,7 @@ class _LedgerCallback(TrainerCallback):
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        self._ledger.count_step(trainable(self._adapter))
+        self._ledger.count_step(self._method.trains_now(kwargs["model"]))
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -337,13 +338,13 @@ class _RungCallback(TrainerCallback):
         folder = self._folder / f"checkpoint-{step}"
         ledger.save(folder)
         expected = self._method.expected_trainable(kwargs["model"], step)
-        skipped = {"skipped_gradients": float(self._method.skipped_gradients())}
+        own = self._method.measures(kwargs["model"])
         rung = Rung(
             index=self._at[step],
             step=step,
             fraction=step / self._steps,
-            measures=self._metrics | ledger.measures() | skipped,
-            projected=self._metrics | ledger.projected(self._steps, expected) | skipped,
+            measures=self._metrics | ledger.measures() | own,
+            projected=self._metrics | ledger.projected(self._steps, expected) | own,
             at=time.time(),
             judged=not self._after_freezing or self._method.has_begun_to_freeze(step),
         )

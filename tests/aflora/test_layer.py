@@ -92,10 +92,13 @@ def test_a_frozen_a_keeps_no_activation_of_width_in() -> None:
     assert 48 not in widths
 
 
-@pytest.mark.parametrize("rank", [0, 6])
-def test_a_rank_that_does_not_fit_is_refused(rank: int) -> None:
-    with pytest.raises(ValueError, match=f"between 1 and 5 for a layer of 7 → 5, got {rank}"):
-        AFLoRALinear(nn.Linear(7, 5), rank)
+def test_a_rank_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        AFLoRALinear(nn.Linear(7, 5), 0)
+    with pytest.raises(ValueError, match="between 1 and 5 for a layer of 7 → 5, got 6"):
+        AFLoRALinear(nn.Linear(7, 5), 6)
+    # ELoRA draws projections wider than the layer and never trains them.
+    assert AFLoRALinear(nn.Linear(7, 5), 6, train_projections=False).A.shape == (6, 7)
 
 
 def test_only_linear_layers_are_wrapped() -> None:

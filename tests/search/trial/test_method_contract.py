@@ -1,0 +1,250 @@
+"""What holds for every method on every shape: counts, learning, resuming, and what is saved."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from peft import PeftModel
+from safetensors import safe_open
+from torch import nn
+from transformers import AutoModelForSequenceClassification
+
+from aflora.roles import head_modules
+from search.record import RungReport
+from search.results.adapters import ADAPTER_FILES
+from search.spec.schema import Train
+from search.spec.settings import METHODS, TrialSettings
+from search.spec.tasks import Task
+from search.trial.backbone import empty_classifier, load_classifier, read_config
+from search.trial.data import Encoded, TaskData
+from search.trial.methods import counts_at_start, head_parameters, method_for
+from search.trial.training import TrialJob, run_trial
+from tests.tiny_models import VOCABULARY, tiny_batch, tiny_model
+
+TASK = Task("made_up", ("text",))
+KINDS = ("bert", "roberta", "deberta-v3", "llama")
+MODULES = ["query", "value", "ffn_in", "ffn_out"]
+OWN: dict[str, dict[str, Any]] = {
+    "aflora": {"rank": 2, "freeze": {"start": 0.1, "end": 0.6, "interval": 2}},
+    "lora": {"rank": 2},
+    "adalora": {"rank": 4, "target_rank": 2, "interval": 2},
+    "vera": {"rank": 8},
+    "elora": {"rank": 8},
+    "sora": {"rank": 4, "threshold": 0.02},
+    "full": {},
+    "head": {},
+    "peft": {"type": "IA3"},
+}
+RATES = {"full": 1e-3}
+CLOCK = {"train_seconds", "total_seconds", "tokens_per_second"}
+STEPS = 12
+
+
+class StopTraining(Exception):
+    pass
+
+
+def settings_of(method: str) -> TrialSettings:
+    own = dict(OWN[method])
+    if method not in {"full", "head"}:
+        own["modules"] = MODULES
+    rate = RATES.get(method, 2e-2)
+    return TrialSettings(method={method: own}, learning_rate=rate, head_learning_rate=1e-2)
+
+
+def encoded(rows: int, seed: int) -> Encoded:
+    """Sequences of one of two tokens; the label says which, so that there is something to learn."""
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 2, rows)
+    lengths = random.integers(4, 9, rows)
+    tokens = [
+        np.concatenate([np.where(random.random(n - 1) < 0.8, 5 + label, 5), [2]])
+        for n, label in zip(lengths, labels, strict=True)
+    ]
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    flat = np.concatenate(tokens).astype(np.int32)
+    assert flat.max() < VOCABULARY
+    return Encoded(flat, np.empty(0, np.int8), starts, labels.astype(np.int64), 0)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("models")
+    for kind in KINDS:
+        tiny_model(kind).save_pretrained(folder / kind)
+    return {kind: str(folder / kind) for kind in KINDS}
+
+
+def train(
+    model: str, method: str, keep: Path, stop: int = 99, resume: Path | None = None
+) -> list[RungReport]:
+    """Reports of a trial; every checkpoint is copied to ``keep``."""
+    reports = []
+
+    def report(told: RungReport, folder: Path) -> None:
+        reports.append(told)
+        shutil.copytree(folder, keep / f"rung{told.rung.index}")
+        if told.rung.index == stop:
+            raise StopTraining
+
+    job = TrialJob(model, TASK, Train(steps=STEPS, batch_size=8, clip=1.0), 4, 0)
+    data = TaskData(encoded(40, 1), encoded(20, 2), None, "")
+    torch.set_num_threads(1)
+    try:
+        run_trial(job, settings_of(method), data, report, resume)
+    except StopTraining:
+        assert stop < 99
+    return reports
+
+
+@pytest.fixture(scope="module")
+def trained(
+    models: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str, str], tuple[list[RungReport], Path]]:
+    """A method on a shape, trained once."""
+
+    @cache
+    def once(kind: str, method: str) -> tuple[list[RungReport], Path]:
+        folder = tmp_path_factory.mktemp(f"{kind}-{method}")
+        return train(models[kind], method, folder), folder
+
+    return once
+
+
+every = [
+    pytest.mark.parametrize("kind", KINDS),
+    pytest.mark.parametrize("method", METHODS),
+]
+
+
+def for_every(test: Any) -> Any:
+    for mark in every:
+        test = mark(test)
+    return test
+
+
+def adapted(model: str, method: str) -> tuple[nn.Module, Any]:
+    torch.manual_seed(0)
+    own = method_for(settings_of(method))
+    return own.apply(load_classifier(model, TASK, 0), STEPS), own
+
+
+def logits(model: nn.Module) -> torch.Tensor:
+    batch = {k: v for k, v in tiny_batch().items() if k != "labels"}
+    with torch.no_grad():
+        found: torch.Tensor = model.eval()(**batch).logits
+    return found
+
+
+@for_every
+def test_it_is_counted_alike_before_and_while_it_trains(
+    kind: str, method: str, models: dict[str, str], trained: Any
+) -> None:
+    reports, _ = trained(kind, method)
+    measures = reports[-1].rung.measures
+    empty = empty_classifier(read_config(models[kind]), TASK)
+    start, floor = counts_at_start(settings_of(method), empty)
+    assert measures["trainable_params_start"] == start
+    # AdaLoRA stops ranks of equal importance together and can end below its target.
+    slack = 0.05 * start if method == "adalora" else 0
+    assert floor - slack <= measures["trainable_params_end"] <= start
+    assert floor <= measures["trainable_params"] <= start
+    whole = load_classifier(models[kind], TASK, 0)
+    head = sum(
+        p.numel() for path in head_modules(whole) for p in whole.get_submodule(path).parameters()
+    )
+    assert measures["head_params"] == head
+    everything = sum(p.numel() for p in whole.parameters())
+    assert (start == everything - head) == (method == "full")
+    assert (start == 0) == (method == "head")
+    assert measures["train_flops"] > 0
+
+
+@for_every
+def test_head_and_adapter_learn_and_the_backbone_does_not(
+    kind: str, method: str, models: dict[str, str], trained: Any
+) -> None:
+    _, folder = trained(kind, method)
+    model, own = adapted(models[kind], method)
+    adapter = own.adapter_parameters(model)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    own.load(model, folder / "rung4")
+    moved = {n for n, p in model.named_parameters() if not torch.equal(p, before[n])}
+    allowed = {*adapter, *head_parameters(model, adapter)}
+    assert moved <= allowed
+    assert moved & set(head_parameters(model, adapter))
+    if method != "head":
+        assert len(moved & set(adapter)) >= len(adapter) / 2
+
+
+@for_every
+def test_a_trial_that_goes_on_ends_as_if_it_had_never_stopped(
+    kind: str, method: str, models: dict[str, str], trained: Any, tmp_path: Path
+) -> None:
+    whole, folder = trained(kind, method)
+    train(models[kind], method, tmp_path / "cut", stop=2)
+    rest = train(models[kind], method, tmp_path / "rest", resume=tmp_path / "cut" / "rung2")
+
+    def told(report: RungReport) -> Any:
+        rung = report.rung
+        measures = [
+            {k: v for k, v in m.items() if k not in CLOCK} for m in (rung.measures, rung.projected)
+        ]
+        return rung.index, rung.step, measures, report.freezing
+
+    assert [told(r) for r in rest] == [told(r) for r in whole[2:]]
+    weights = [
+        f for f in ADAPTER_FILES if f.endswith(".safetensors") and (folder / "rung4" / f).is_file()
+    ]
+    assert weights
+    for name in weights:
+        ends = [(place / "rung4" / name).read_bytes() for place in (folder, tmp_path / "rest")]
+        assert ends[0] == ends[1], name
+
+
+@for_every
+def test_what_is_handed_out_computes_the_same_elsewhere(
+    kind: str, method: str, models: dict[str, str], trained: Any, tmp_path: Path
+) -> None:
+    _, folder = trained(kind, method)
+    model, own = adapted(models[kind], method)
+    own.load(model, folder / "rung4")
+    wanted = logits(model)
+    for name in ADAPTER_FILES:
+        if (folder / "rung4" / name).is_file():
+            shutil.copy(folder / "rung4" / name, tmp_path / name)
+    base = load_classifier(models[kind], TASK, 7)
+    if method == "full":
+        used = AutoModelForSequenceClassification.from_pretrained(tmp_path)
+    elif (tmp_path / "adapter_config.json").is_file():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            used = PeftModel.from_pretrained(base, tmp_path)
+    else:
+        torch.manual_seed(7)
+        used = own.apply(base, STEPS)
+        own.load(used, tmp_path)
+    torch.testing.assert_close(logits(used), wanted, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(logits(load_classifier(models[kind], TASK, 0)), wanted, atol=1e-3)
+
+
+@for_every
+def test_no_file_holds_the_backbone_but_that_of_full_fine_tuning(
+    kind: str, method: str, models: dict[str, str], trained: Any
+) -> None:
+    _, folder = trained(kind, method)
+    with safe_open(Path(models[kind]) / "model.safetensors", "pt") as file:
+        embeddings = next(key for key in file.keys() if "embed" in key)  # noqa: SIM118
+    names: set[str] = set()
+    for path in (folder / "rung4").glob("*.safetensors"):
+        with safe_open(path, "pt") as file:
+            names |= set(file.keys())
+    assert any(name.endswith(embeddings) for name in names) == (method == "full")
