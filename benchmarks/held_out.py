@@ -25,7 +25,7 @@ from search.provenance import provenance
 from search.record import RungReport
 from search.spec import load_space
 from search.spec.settings import TrialSettings
-from search.trial.data import TaskData, prepare
+from search.trial.data import TaskData, prepare, task_of
 from search.trial.training import TrialJob, run_trial
 
 
@@ -57,15 +57,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     transformers.logging.disable_progress_bar()
     torch.set_num_threads(os.cpu_count() or 1)
     loaded = load_space(options.run / "space.yaml")
-    space, task = loaded.space, loaded.task
+    space = loaded.space
+    task = task_of(space)
     data = prepare(space, task)
-    if data.test is None:
+    if task.validation is None or task.validation not in data.tests:
         raise SystemExit(f"{options.run}: the validation split was used for selection")
     if task.is_regression:
         raise SystemExit(f"{options.run}: {task.name} has no classes")
-    labels = np.asarray(data.test.labels)
+    test = data.tests[task.validation]
+    labels = np.asarray(test.labels)
     majority = float(np.bincount(labels).max() / len(labels))
-    held_out = dataclasses.replace(data, selection=data.test)
+    held_out = dataclasses.replace(data, selection=test)
     member = chosen(options.run, options.trial)
     settings = TrialSettings.model_validate(member["params"])
     found = []

@@ -37,7 +37,7 @@ from search.spec import LoadedSpace, Mistake
 from search.spec.limits import parse_limits
 from search.spec.relations import Length, unsettle
 from search.spec.settings import TrialSettings
-from search.spec.tasks import METRIC_TITLES
+from search.spec.tasks import METRIC_TITLES, Task
 from search.tracking.follower import Follower
 from search.tracking.mlflow_store import MLflowStore
 from search.tracking.relocation import relocate
@@ -52,6 +52,7 @@ class Driver:
 
     Args:
         loaded: the space.
+        task: what is trained for.
         directory: locked by the caller.
         data: tokenised.
         slots: trials at a time.
@@ -64,6 +65,7 @@ class Driver:
     def __init__(
         self,
         loaded: LoadedSpace,
+        task: Task,
         directory: RunDirectory,
         data: TaskData,
         slots: int,
@@ -73,6 +75,7 @@ class Driver:
         again: str,
     ) -> None:
         self._loaded = loaded
+        self._task = task
         self._directory = directory
         self._data = data
         self._slots = slots
@@ -107,7 +110,7 @@ class Driver:
         )
         job = TrialJob(
             space.model,
-            self._loaded.task,
+            self._task,
             space.train,
             space.pruner.rungs,
             space.seed,
@@ -154,9 +157,9 @@ class Driver:
             return study
         header = StudyHeader(
             space.name,
-            self._loaded.task.name,
+            self._task.name,
             space.model,
-            METRIC_TITLES[self._loaded.task.metric],
+            METRIC_TITLES[self._task.metric],
             space.objectives,
             provenance(space.seed, self._data.fingerprint, uuid.uuid4().hex),
             self._loaded.resolved(),

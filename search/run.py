@@ -20,6 +20,7 @@ from rich.console import Console  # noqa: E402
 
 from search.environment import INTERRUPTED  # noqa: E402
 from search.spec import LoadedSpace, Mistake, SpecError, load_space  # noqa: E402
+from search.spec.tasks import Task  # noqa: E402
 
 PLAIN_WIDTH = 120
 
@@ -88,11 +89,12 @@ def _run(options: argparse.Namespace) -> int:
         if options.resume and not options.dry_run:
             held.enter_context(RunLock(directory))
         _check_engine(loaded)
-        smallest, largest = smallest_and_largest(loaded)
+        task = _read_task(loaded)
+        smallest, largest = smallest_and_largest(loaded, task)
         if options.dry_run:
             _print_dry_run(loaded, smallest, largest)
             return 0
-        data = _prepare_data(loaded)
+        data = _prepare_data(loaded, task)
         _check_schedules(loaded, len(data.train))
         _check_machine(loaded, options)
 
@@ -110,7 +112,15 @@ def _run(options: argparse.Namespace) -> int:
             held.enter_context(RunLock(directory))
             directory.check_new()
         driver = Driver(
-            loaded, directory, data, slots, place.why, console, options.resume, _again(options)
+            loaded,
+            task,
+            directory,
+            data,
+            slots,
+            place.why,
+            console,
+            options.resume,
+            _again(options),
         )
         return driver.run()
 
@@ -161,12 +171,23 @@ def _print_dry_run(loaded: LoadedSpace, smallest: Any, largest: Any) -> None:
         )
 
 
-def _prepare_data(loaded: LoadedSpace) -> Any:
+def _read_task(loaded: LoadedSpace) -> Task:
+    """The task; that of one's own data is known once its labels were read."""
+    from search.trial.backbone import NotFound
+    from search.trial.data import DataError, task_of
+
+    try:
+        return task_of(loaded.space)
+    except (NotFound, DataError) as error:
+        raise loaded.error(Mistake("data", str(error))) from None
+
+
+def _prepare_data(loaded: LoadedSpace, task: Task) -> Any:
     from search.trial.backbone import NotFound
     from search.trial.data import DataError, prepare
 
     try:
-        return prepare(loaded.space, loaded.task)
+        return prepare(loaded.space, task)
     except (NotFound, DataError) as error:
         raise loaded.error(Mistake("data", str(error))) from None
 

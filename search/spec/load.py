@@ -16,7 +16,6 @@ from search.spec.distributions import Group
 from search.spec.enqueue import Enqueued, enqueued, front_of
 from search.spec.errors import Mistake, SpecError
 from search.spec.schema import DATA_SOURCES, Space
-from search.spec.tasks import TASKS, Task
 from search.spec.tree import parse_tree, pydantic_mistakes
 
 
@@ -43,10 +42,6 @@ class LoadedSpace:
     def error(self, *mistakes: Mistake) -> SpecError:
         """What turned out to be wrong with the file once its model and data were looked at."""
         return SpecError(self.source, [_at_line(mistake, self.lines) for mistake in mistakes])
-
-    @property
-    def task(self) -> Task:
-        return TASKS[self.space.tasks[0]]
 
     def resolved(self) -> dict[str, Any]:
         """The space with every default written out; :func:`load_space` reads it back."""

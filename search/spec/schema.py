@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import math
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from search.spec.errors import did_you_mean
 from search.spec.limits import parse_limits
 from search.spec.objectives import OBJECTIVES, Direction
-from search.spec.tasks import TASKS
+from search.spec.tasks import OF_VALUES, TASKS, Metric
 
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 Count = Annotated[int, Field(ge=1, strict=True)]
 PositiveNumber = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -29,14 +38,32 @@ class Generated(_Section):
 
 
 class Data(_Section):
-    """Where the data is: a hub data set, a local copy laid out as TASK/SPLIT.parquet, or made here.
+    """Where the data is, and for data of one's own what its columns mean.
 
-    ``train_rows`` takes a seeded subset of the training rows.
+    Attributes:
+        path: a hub data set.
+        dir: a local copy, laid out as TASK/SPLIT.parquet.
+        files: ``train`` and perhaps ``validation``, each a csv, tsv, jsonl or parquet file.
+        generated: made here.
+        text: columns of the one or two texts of a task of one's own.
+        label: column of its labels.
+        regression: whether the label is a number to predict rather than a class.
+        metric: what its score is.
+        config: configuration of the hub data set.
+        splits: ``train`` and ``validation`` by their names in the hub data set.
+        train_rows: takes a seeded subset of the training rows.
     """
 
     path: str | None = None
     dir: str | None = None
+    files: dict[str, Annotated[str, Field(min_length=1)]] | None = None
     generated: Generated | None = None
+    text: Annotated[list[str], Field(min_length=1, max_length=2)] | None = None
+    label: str | None = None
+    regression: bool = False
+    metric: Metric | None = None
+    config: str | None = None
+    splits: dict[str, str] = {}
     train_rows: Count | None = None
 
     @model_validator(mode="after")
@@ -47,8 +74,50 @@ class Data(_Section):
             raise ValueError(f"one of {', '.join(DATA_SOURCES)} is needed, got {found}")
         return self
 
+    @model_validator(mode="after")
+    def _columns_of_ones_own(self) -> Data:
+        if self.text is None:
+            named = {
+                "label": self.label,
+                "metric": self.metric,
+                "config": self.config,
+                "files": self.files,
+                "splits": self.splits,
+                "regression": self.regression,
+            }
+            for name, value in named.items():
+                if value:
+                    raise ValueError(
+                        f"{name} is of data of one's own, which names its columns: text is missing"
+                    )
+            return self
+        if self.label is None:
+            raise ValueError(
+                "text names the columns to read; label, the column to predict, is missing"
+            )
+        if self.generated is not None:
+            raise ValueError("generated data has columns of its own: leave out text and label")
+        if columns := [
+            c for c in {*self.text, self.label} if [*self.text, self.label].count(c) > 1
+        ]:
+            raise ValueError(f"text and label name the column {columns[0]!r} twice")
+        for name, given in (("files", self.files or {}), ("splits", self.splits)):
+            if unknown := [split for split in given if split not in SPLITS]:
+                raise ValueError(f"{name}: {unknown[0]!r} is none of {', '.join(SPLITS)}")
+        if self.files is not None and "train" not in self.files:
+            raise ValueError(f"files must name train, got {', '.join(self.files) or 'none'}")
+        if self.metric is not None and (self.metric in OF_VALUES) != self.regression:
+            kind = "numbers" if self.metric in OF_VALUES else "classes"
+            raise ValueError(
+                f"metric {self.metric} is of {kind}, regression is {str(self.regression).lower()}"
+            )
+        if self.path is None and (self.config or self.splits):
+            raise ValueError("config and splits are of a hub data set (path)")
+        return self
 
-DATA_SOURCES = ("path", "dir", "generated")
+
+DATA_SOURCES = ("path", "dir", "files", "generated")
+SPLITS = ("train", "validation")
 
 
 class Holdout(_Section):
@@ -246,10 +315,12 @@ def _measurable(name: str, value: float) -> bool:
 class Space(_Section):
     """A whole space file, except for ``search`` and ``enqueue``, which :mod:`tree` reads."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
+    name: Annotated[str, Field(pattern=NAME, max_length=80)]
     model: Annotated[str, Field(min_length=1)]
-    tasks: Annotated[list[str], Field(min_length=1)]
     data: Data
+    tasks: Annotated[
+        list[Annotated[str, Field(pattern=NAME, max_length=80)]], Field(validate_default=True)
+    ] = []
     selection: Literal["validation"] | Holdout = Holdout(holdout=0.1)
     train: Train
     search: dict[str, Any]
@@ -273,13 +344,27 @@ class Space(_Section):
 
     @field_validator("tasks")
     @classmethod
-    def _known_tasks(cls, tasks: list[str]) -> list[str]:
-        for task in tasks:
-            if task not in TASKS:
-                raise ValueError(f"unknown task {task!r}; {did_you_mean(task, TASKS)}")
+    def _known_tasks(cls, tasks: list[str], info: ValidationInfo) -> list[str]:
         if len(tasks) > 1:
             raise ValueError(f"one task a run is searched, got {', '.join(tasks)}")
+        data = info.data.get("data")
+        if data is not None and data.text is not None:
+            return tasks
+        if data is not None and not tasks:
+            raise ValueError(f"is missing; {did_you_mean('', TASKS)}")
+        for task in tasks:
+            # Where data is wrong it is not known whether it was one's own: then only a slip counts.
+            if task not in TASKS and (data is not None or get_close_matches(task, TASKS)):
+                raise ValueError(
+                    f"unknown task {task!r}; {did_you_mean(task, TASKS)}; a task of your own names "
+                    "its columns with data.text and data.label"
+                )
         return tasks
+
+    @property
+    def task_name(self) -> str:
+        """What the task is called: data of one's own may go by the name of the space."""
+        return self.tasks[0] if self.tasks else self.name
 
     @field_validator("objectives", mode="before")
     @classmethod
@@ -315,6 +400,11 @@ class Space(_Section):
         for name, value in (self.reference or {}).items():
             if not _measurable(name, value):
                 raise ValueError(f"reference: {name} can never be {value!r}")
+        if self.data.text is not None:
+            no_validation = self.data.files is not None and "validation" not in self.data.files
+            if self.selection == "validation" and no_validation:
+                raise ValueError("selection: validation needs data.files.validation")
+            return self
         generated = [task for task in self.tasks if TASKS[task].generated]
         if generated and self.data.generated is None:
             raise ValueError(f"task {generated[0]} is made here: data must be {{generated: {{}}}}")

@@ -6,41 +6,62 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Metric = Literal["accuracy", "matthews", "pearson"]
+Metric = Literal["accuracy", "f1", "f1_macro", "matthews", "pearson", "spearman"]
 
 METRIC_TITLES: Mapping[Metric, str] = {
     "accuracy": "accuracy",
+    "f1": "F1",
+    "f1_macro": "macro F1",
     "matthews": "Matthews correlation",
     "pearson": "Pearson correlation",
+    "spearman": "Spearman correlation",
 }
+#: Metrics of values that are predicted; the others are of classes.
+OF_VALUES: frozenset[Metric] = frozenset({"pearson", "spearman"})
 
 
 @dataclass(frozen=True)
 class Task:
-    """A sentence or sentence-pair task.
+    """A task on one or two texts.
 
     Attributes:
         name: as in ``tasks:`` of a space file; also the hub configuration or local folder.
         text: columns of the one or two texts.
-        metric: what ``score`` is; larger is better.
+        metrics: what is measured; the first is the ``score``. Larger is better.
         labels: number of classes; 1 is regression.
         train: split to train on.
-        validation: official validation split.
+        validation: official validation split, None where there is none.
+        also: further official splits to report on.
+        label: column of the labels.
+        classes: names of the classes, in the order of their numbers; None where labels are numbers
+            already.
         generated: whether this project makes the data itself.
     """
 
     name: str
     text: tuple[str, ...]
-    metric: Metric = "accuracy"
+    metrics: tuple[Metric, ...] = ("accuracy",)
     labels: int = 2
     train: str = "train"
-    validation: str = "validation"
-    generated: bool = False
+    validation: str | None = "validation"
+    also: tuple[str, ...] = ()
     label: str = "label"
+    classes: tuple[str, ...] | None = None
+    generated: bool = False
+
+    @property
+    def metric(self) -> Metric:
+        """What the score is."""
+        return self.metrics[0]
 
     @property
     def is_regression(self) -> bool:
         return self.labels == 1
+
+    @property
+    def official(self) -> tuple[str, ...]:
+        """Splits that no configuration trains on."""
+        return self.also if self.validation is None else (self.validation, *self.also)
 
 
 _PAIR = ("sentence1", "sentence2")
@@ -48,12 +69,18 @@ _PAIR = ("sentence1", "sentence2")
 TASKS: Mapping[str, Task] = {
     task.name: task
     for task in (
-        Task("cola", ("sentence",), "matthews"),
+        Task("cola", ("sentence",), ("matthews", "accuracy")),
         Task("sst2", ("sentence",)),
-        Task("mrpc", _PAIR),
-        Task("stsb", _PAIR, "pearson", labels=1),
-        Task("qqp", ("question1", "question2")),
-        Task("mnli", ("premise", "hypothesis"), labels=3, validation="validation_matched"),
+        Task("mrpc", _PAIR, ("accuracy", "f1")),
+        Task("stsb", _PAIR, ("pearson", "spearman"), labels=1),
+        Task("qqp", ("question1", "question2"), ("accuracy", "f1")),
+        Task(
+            "mnli",
+            ("premise", "hypothesis"),
+            labels=3,
+            validation="validation_matched",
+            also=("validation_mismatched",),
+        ),
         Task("qnli", ("question", "sentence")),
         Task("rte", _PAIR),
         Task("wnli", _PAIR),

@@ -8,7 +8,7 @@ import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -115,6 +115,10 @@ def load_classifier(model: str, task: Task, seed: int) -> nn.Module:
         problem_type="regression" if task.is_regression else "single_label_classification",
         dtype=torch.float32,
     )
+    if task.classes is not None:
+        names = dict(enumerate(task.classes))
+        config: Any = classifier.config
+        config.id2label, config.label2id = names, {name: i for i, name in names.items()}
     return classifier
 
 

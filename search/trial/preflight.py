@@ -11,6 +11,7 @@ from search.spec.distributions import Branch
 from search.spec.errors import Mistake, first_line
 from search.spec.load import LoadedSpace
 from search.spec.settings import TrialSettings
+from search.spec.tasks import Task
 from search.spec.tree import variants
 from search.trial.backbone import NotFound, empty_classifier, read_config
 from search.trial.methods import counted_settings, counts_at_start
@@ -31,7 +32,7 @@ class Size:
     floor: int
 
 
-def smallest_and_largest(loaded: LoadedSpace) -> tuple[Size, Size]:
+def smallest_and_largest(loaded: LoadedSpace, task: Task) -> tuple[Size, Size]:
     """The configurations with the fewest and the most trainable parameters at the start.
 
     Every method is put on the model's shapes at the extremes of its settings, so that what does
@@ -42,7 +43,7 @@ def smallest_and_largest(loaded: LoadedSpace) -> tuple[Size, Size]:
     """
     try:
         config = read_config(loaded.space.model)
-        empty = empty_classifier(config, loaded.task)
+        empty = empty_classifier(config, task)
     except NotFound as error:
         raise loaded.error(Mistake("model", str(error))) from None
     except ValueError as error:

@@ -107,6 +107,9 @@ def run_trial(
     started = time.perf_counter()
     set_seed(job.seed)
     model = load_classifier(job.model, job.task, job.seed)
+    config: Any = model.config
+    # A causal model reads its answer off the last token that is no padding.
+    config.pad_token_id = data.train.pad
     set_seed(job.seed)
     method = method_for(settings)
     steps = length_of(job.train, len(data.train)).steps

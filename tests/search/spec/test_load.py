@@ -52,7 +52,7 @@ def test_a_good_space_is_read_with_its_defaults(tmp_path: Path) -> None:
     loaded = load_space(write(tmp_path, GOOD))
     assert loaded.space.pruner.rungs == 5
     assert loaded.space.selection.holdout == 0.1  # type: ignore[union-attr]
-    assert loaded.task.metric == "accuracy"
+    assert loaded.space.task_name == "rte"
 
 
 def test_a_resolved_space_reads_back_as_itself(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_set_wins_and_settles_what_excludes_one_another(tmp_path: Path) -> None:
         ({"tasks": ["rte", "cola"]}, "one task a run"),
         ({"tasks": ["negation"]}, "data must be {generated: {}}"),
         ({"data": {"generated": {}}}, "task rte is not made here"),
-        ({"data": {}}, "one of path, dir, generated is needed, got none"),
+        ({"data": {}}, "one of path, dir, files, generated is needed, got none"),
         ({"data": {"dir": "a", "path": "b"}}, "got path and dir"),
         ({"train": {"epochs": 2, "steps": 3}}, "one of epochs and steps is needed, got both"),
         ({"train": {}}, "one of epochs and steps is needed, got none"),

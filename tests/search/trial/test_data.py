@@ -5,10 +5,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import sklearn.metrics
 import torch
 
 from search.spec.schema import Data, Holdout, Space, Train
-from search.spec.tasks import TASKS
+from search.spec.tasks import TASKS, Task
 from search.trial.backbone import NotFound, locate, within
 from search.trial.data import DataError, PadToLongest, TokenDataset, prepare
 from search.trial.metrics import MetricError, evaluate
@@ -48,8 +49,7 @@ def test_a_holdout_is_stratified_seeded_and_apart_from_train(tmp_path: Path) -> 
     both(tmp_path)
     one = prepare(space(tmp_path, selection=Holdout(holdout=0.25)), TASKS["rte"])
     assert (len(one.train), len(one.selection)) == (30, 10)
-    assert one.test is not None
-    assert len(one.test) == 40
+    assert len(one.tests["validation"]) == 40
     assert int(one.selection.labels.sum()) == 5
     again = prepare(space(tmp_path, selection=Holdout(holdout=0.25)), TASKS["rte"])
     assert np.array_equal(one.train.tokens, again.train.tokens)
@@ -61,7 +61,7 @@ def test_a_holdout_is_stratified_seeded_and_apart_from_train(tmp_path: Path) -> 
 def test_selection_on_validation_leaves_no_test(tmp_path: Path) -> None:
     both(tmp_path)
     data = prepare(space(tmp_path, selection="validation"), TASKS["rte"])
-    assert (len(data.train), len(data.selection), data.test) == (40, 40, None)
+    assert (len(data.train), len(data.selection), data.tests) == (40, 40, {})
 
 
 def test_a_subset_of_train_has_the_rows_asked_for(tmp_path: Path) -> None:
@@ -94,12 +94,12 @@ def test_a_batch_is_padded_to_its_longest_row_and_masked(tmp_path: Path) -> None
         ({"label": None}, "no column 'label'"),
         (
             {"label": [0, 1, 2, -1] * 10},
-            "row 2 of split train: label must be a class from 0 to 1, got 2",
+            "row 2 of split train of rte: label must be a class from 0 to 1, got 2",
         ),
         ({"label": ["yes"] * 40}, "got 'yes'"),
         (
             {"sentence1": [None] + ["a"] * 39},
-            "row 0 of split train: sentence1 must be text, got None",
+            "row 0 of split train of rte: sentence1 must be text, got None",
         ),
     ],
 )
@@ -161,9 +161,43 @@ def test_scores_are_the_tasks_metrics() -> None:
     # Matthews by hand: TP 1, TN 2, FP 1, FN 0.
     assert cola["score"] == cola["matthews"] == pytest.approx(2 / (2 * 1 * 3 * 2) ** 0.5)
     assert evaluate(TASKS["rte"], logits, labels)["score"] == 0.75
+    # One of class 1 found, one named wrongly: precision 1/2, recall 1, F1 2/3.
+    mrpc = evaluate(TASKS["mrpc"], logits, labels)
+    assert mrpc == {"score": 0.75, "accuracy": 0.75, "f1": pytest.approx(2 / 3)}
     values = evaluate(TASKS["stsb"], np.array([[1.0], [2.0], [3.0]]), np.array([1.0, 2.0, 4.0]))
     assert values["score"] == pytest.approx(0.98198, abs=1e-5)
     assert values["spearman"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "f1", "f1_macro", "matthews"])
+def test_a_metric_of_classes_is_scikit_learn_s(metric: Any) -> None:
+    random = np.random.default_rng(0)
+    labels, logits = random.integers(0, 2, 50), random.normal(size=(50, 2))
+    task = Task("t", ("text",), (metric,))
+    found = logits.argmax(axis=1)
+    wanted = {
+        "accuracy": sklearn.metrics.accuracy_score(labels, found),
+        "f1": sklearn.metrics.f1_score(labels, found),
+        "f1_macro": sklearn.metrics.f1_score(labels, found, average="macro"),
+        "matthews": sklearn.metrics.matthews_corrcoef(labels, found),
+    }[metric]
+    assert evaluate(task, logits, labels) == {"score": wanted, metric: wanted}
+
+
+def test_f1_of_what_is_never_named_is_zero_without_a_warning() -> None:
+    logits = np.array([[1.0, 0.0], [1.0, 0.0]])
+    assert evaluate(TASKS["mrpc"], logits, np.array([0, 0]))["f1"] == 0.0
+
+
+def test_mnli_reports_on_both_of_its_validation_sets(tmp_path: Path) -> None:
+    (tmp_path / "mnli").mkdir()
+    columns = {"premise": ["a"] * 60, "hypothesis": ["b"] * 60, "label": [0, 1, 2] * 20}
+    for split in ("train", "validation_matched", "validation_mismatched"):
+        pq.write_table(pa.table(columns), tmp_path / "mnli" / f"{split}.parquet")
+    data = prepare(space(tmp_path, tasks=["mnli"]), TASKS["mnli"])
+    assert list(data.tests) == ["validation_matched", "validation_mismatched"]
+    chosen = prepare(space(tmp_path, tasks=["mnli"], selection="validation"), TASKS["mnli"])
+    assert list(chosen.tests) == ["validation_mismatched"]
 
 
 def test_a_score_that_is_not_defined_is_an_error_not_a_value() -> None:
@@ -176,5 +210,4 @@ def test_a_score_that_is_not_defined_is_an_error_not_a_value() -> None:
 def test_real_data_is_read(glue_dir: Path) -> None:
     data = prepare(space(glue_dir), TASKS["rte"])
     assert len(data.train) + len(data.selection) == 2490
-    assert data.test is not None
-    assert len(data.test) == 277
+    assert len(data.tests["validation"]) == 277

@@ -96,7 +96,7 @@ def train(
             raise StopTraining
 
     job = TrialJob(model, TASK, Train(steps=STEPS, batch_size=8, clip=1.0), 4, 0)
-    data = TaskData(encoded(40, 1), encoded(20, 2), None, "")
+    data = TaskData(encoded(40, 1), encoded(20, 2), {}, "")
     torch.set_num_threads(1)
     try:
         run_trial(job, settings_of(method), data, report, resume)

@@ -1,0 +1,105 @@
+"""A task's data: loaded, checked, split, tokenised once in the driver."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from search.spec.schema import Holdout, Space
+from search.spec.tasks import Task
+from search.trial.data.encoded import Encoded, PadToLongest, TokenDataset, encode, load_tokenizer
+from search.trial.data.own import task_of
+from search.trial.data.rows import Rows, load_rows
+from search.trial.data.tables import DataError
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """Everything a trial trains and is measured on.
+
+    Attributes:
+        train: what trials train on.
+        selection: what configurations are compared on.
+        tests: official splits that were not used for selection, by name.
+        fingerprint: of texts and labels of all splits, hexadecimal.
+    """
+
+    train: Encoded
+    selection: Encoded
+    tests: Mapping[str, Encoded]
+    fingerprint: str
+
+
+def prepare(space: Space, task: Task) -> TaskData:
+    """Load, split and tokenise the data of a task.
+
+    Raises:
+        NotFound: data set or tokenizer cannot be found or reached.
+        DataError: a split or a column is missing, or a label is out of range.
+    """
+    train = load_rows(space, task, task.train)
+    official = {split: load_rows(space, task, split) for split in task.official}
+    if space.data.train_rows is not None and space.data.train_rows < len(train):
+        kept, _ = _split(train, task, space.data.train_rows, space.seed)
+        train = kept
+    if isinstance(space.selection, Holdout):
+        held = round(space.selection.holdout * len(train))
+        if held < task.labels or len(train) - held < task.labels:
+            raise DataError(
+                f"selection.holdout {space.selection.holdout:g} leaves {held} of {len(train)} "
+                f"training rows to select on; at least {task.labels} are needed on each side"
+            )
+        train, selection = _split(train, task, len(train) - held, space.seed)
+        tests = official
+    else:
+        assert task.validation is not None, "the space file was checked"
+        selection = official[task.validation]
+        tests = {split: rows for split, rows in official.items() if split != task.validation}
+
+    tokenizer = load_tokenizer(space.model)
+    digest = hashlib.sha256()
+    for rows in (train, selection, *official.values()):
+        for column in rows.texts:
+            digest.update("\x1e".join(column).encode())
+        digest.update(np.ascontiguousarray(rows.labels).tobytes())
+
+    def encoded(rows: Rows, by_length: bool) -> Encoded:
+        return encode(rows, tokenizer, space.train.max_length, by_length)
+
+    return TaskData(
+        encoded(train, False),
+        encoded(selection, True),
+        {split: encoded(rows, True) for split, rows in tests.items()},
+        digest.hexdigest()[:16],
+    )
+
+
+def _split(rows: Rows, task: Task, first: int, seed: int) -> tuple[Rows, Rows]:
+    """A seeded split with ``first`` rows in the first part, stratified by class."""
+    try:
+        kept, rest = train_test_split(
+            np.arange(len(rows)),
+            train_size=first,
+            random_state=seed,
+            stratify=None if task.is_regression else rows.labels,
+        )
+    except ValueError as error:
+        raise DataError(
+            f"{first} of {len(rows)} training rows cannot hold every class: {error}"
+        ) from error
+    return rows.take(np.sort(kept).tolist()), rows.take(np.sort(rest).tolist())
+
+
+__all__ = [
+    "DataError",
+    "Encoded",
+    "PadToLongest",
+    "TaskData",
+    "TokenDataset",
+    "prepare",
+    "task_of",
+]

@@ -1,0 +1,130 @@
+"""A task of the user's own: what its file says of classes and metrics."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+from search.spec.schema import Data, Holdout, Space
+from search.spec.tasks import TASKS, Metric, Task
+from search.trial.data.tables import DataError, Table, read_table
+
+# A class needs a row on either side of a split.
+LEAST_ROWS = 2
+
+
+def task_of(space: Space) -> Task:
+    """The task of a space; that of the user's own data is read from its training rows.
+
+    Raises:
+        NotFound: the data cannot be found or reached.
+        DataError: the labels cannot be used; the message names column and row.
+    """
+    name, data = space.task_name, space.data
+    if data.text is None:
+        return TASKS[name]
+    assert data.label is not None
+    has_validation = data.files is None or "validation" in data.files
+    common: dict[str, Any] = {
+        "name": name,
+        "text": tuple(data.text),
+        "label": data.label,
+        "validation": "validation" if has_validation else None,
+    }
+    if data.regression:
+        return Task(**common, metrics=_first(data.metric, ("pearson", "spearman")), labels=1)
+    table = read_table(data, name, "train")
+    classes = classes_of(table, data.label)
+    _check_classes(space, table, classes)
+    metrics: tuple[Metric, ...] = ("accuracy", "f1_macro")
+    if len(classes) == 2:
+        metrics = ("accuracy", "f1")
+    elif data.metric == "f1":
+        raise DataError(
+            f"data.metric f1 is of two classes, {table.name} has {len(classes)}; take f1_macro"
+        )
+    return Task(
+        **common, metrics=_first(data.metric, metrics), labels=len(classes), classes=classes
+    )
+
+
+def _first(metric: Metric | None, others: tuple[Metric, ...]) -> tuple[Metric, ...]:
+    return others if metric is None else tuple(dict.fromkeys((metric, *others)))
+
+
+def classes_of(table: Table, label: str) -> tuple[str, ...]:
+    """Names of the classes in their order: as declared, else numbers by size and words by name.
+
+    Raises:
+        DataError: a label is missing, or is no class.
+    """
+    if label in table.classes:
+        return table.classes[label]
+    named = [class_name(table, label, row) for row in range(len(table.column(label)))]
+    try:
+        return tuple(sorted(set(named), key=int))
+    except ValueError:
+        return tuple(sorted(set(named)))
+
+
+def class_name(table: Table, label: str, row: int) -> str:
+    """The class of a row, by name.
+
+    Raises:
+        DataError: the label is missing, or is no class.
+    """
+    value = table.column(label)[row]
+    declared = table.classes.get(label)
+    if declared is not None and value in range(len(declared)):
+        return str(declared[value])
+    where = f"row {row} of {table.name}"
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise DataError(f"{where}: {label} is missing")
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if declared is not None or not isinstance(value, str | int):
+        raise DataError(
+            f"{where}: {label} is {value!r}, which is no class; for a number to predict say "
+            "data.regression: true"
+        )
+    return str(value).strip()
+
+
+def value_of(table: Table, label: str, row: int) -> float:
+    """The number to predict in a row.
+
+    Raises:
+        DataError: it is none.
+    """
+    value = table.column(label)[row]
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if isinstance(value, bool) or not math.isfinite(number):
+        raise DataError(f"row {row} of {table.name}: {label} must be a number, got {value!r}")
+    return number
+
+
+def _check_classes(space: Space, table: Table, classes: tuple[str, ...]) -> None:
+    label = space.data.label
+    assert label is not None
+    if len(classes) < 2:
+        only = f"only the class {classes[0]!r}" if classes else "no class"
+        raise DataError(f"{table.name}: {label} holds {only}; there is nothing to tell apart")
+    if not isinstance(space.selection, Holdout):
+        return
+    count = Counter(class_name(table, label, r) for r in range(len(table.column(label))))
+    rare = [name for name in classes if count[name] < LEAST_ROWS]
+    if rare:
+        what = f"and {len(rare) - 1} more " if len(rare) > 1 else ""
+        raise DataError(
+            f"{table.name}: the class {rare[0]!r} of {label} {what}has {count[rare[0]]} rows; a "
+            f"holdout needs {LEAST_ROWS}. For a number to predict say data.regression: true"
+        )
+
+
+def is_own(data: Data) -> bool:
+    """Whether the data is the user's own."""
+    return data.text is not None

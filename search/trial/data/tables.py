@@ -1,0 +1,181 @@
+"""Tables of texts and labels: read from files, a local copy of GLUE, or the hub."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import datasets
+from pyarrow import ArrowInvalid  # type: ignore[import-untyped]
+
+from search.spec.schema import Data
+from search.trial.backbone import REACH_SECONDS, NotFound, within
+
+
+class DataError(Exception):
+    """The data cannot be used; the message names split, column or row."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns of values.
+
+    Attributes:
+        name: what it is called in a message.
+        columns: by name, all of the same length.
+        classes: names of the classes, of columns that hold them by number.
+    """
+
+    name: str
+    columns: Mapping[str, Sequence[Any]]
+    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def column(self, name: str) -> Sequence[Any]:
+        """One column.
+
+        Raises:
+            DataError: there is none, or it is empty.
+        """
+        if name not in self.columns:
+            there = ", ".join(self.columns)
+            raise DataError(f"{self.name} has no column {name!r}; its columns are {there}")
+        if not len(self.columns[name]):
+            raise DataError(f"{self.name} has no rows")
+        return self.columns[name]
+
+
+def read_table(data: Data, task: str, split: str) -> Table:
+    """A split from wherever the space file says.
+
+    Raises:
+        NotFound: there is no such file, folder or data set, or the hub cannot be reached.
+        DataError: the file cannot be read.
+    """
+    datasets.disable_progress_bars()
+    if data.files is not None:
+        return _from_file(Path(data.files[split]).expanduser())
+    if data.dir is not None:
+        folder = Path(data.dir).expanduser() / task
+        path = folder / f"{split}.parquet"
+        if not path.is_file():
+            there = sorted(p.name for p in folder.glob("*.parquet")) if folder.is_dir() else []
+            found = f"there are {', '.join(there)}" if there else "there is no such data"
+            raise NotFound(f"data.dir {data.dir!r}: {path} does not exist; {found}")
+        return _parquet(path, f"split {split} of {task}")
+    return _from_hub(data, task, split)
+
+
+def _from_hub(data: Data, task: str, split: str) -> Table:
+    assert data.path is not None
+    path, config = data.path, data.config if data.text is not None else task
+    name = data.splits.get(split, split)
+    hint = "use a local copy with data.dir: /path/to/folder, laid out as TASK/SPLIT.parquet"
+    # Whether the hub answers is asked first; how long the data then takes to come is its own.
+    there = within(
+        REACH_SECONDS,
+        f"data set {path!r}",
+        hint,
+        lambda: datasets.get_dataset_split_names(path, config),
+    )
+    if name not in there:
+        raise NotFound(f"data set {path!r} has no split {name!r}; there are {', '.join(there)}")
+    return _of(datasets.load_dataset(path, config, split=name), f"split {name} of {path}")
+
+
+def _of(dataset: datasets.Dataset, name: str) -> Table:
+    classes = {
+        column: tuple(feature.names)
+        for column, feature in dataset.features.items()
+        if isinstance(feature, datasets.ClassLabel)
+    }
+    return Table(name, {c: dataset[c] for c in dataset.column_names}, classes)
+
+
+def _from_file(path: Path) -> Table:
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise DataError(f"{path}: the name must end in {', '.join(_READERS)}")
+    if not path.is_file():
+        raise NotFound(f"{path} does not exist")
+    try:
+        return reader(path, str(path))
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _parquet(path: Path, name: str) -> Table:
+    try:
+        return _of(datasets.Dataset.from_parquet(str(path), keep_in_memory=True), name)
+    except (ArrowInvalid, datasets.exceptions.DatasetGenerationError) as error:
+        raise DataError(f"{path} is no parquet file: {error}") from error
+
+
+def _separated(separator: str) -> Callable[[Path, str], Table]:
+    def read(path: Path, name: str) -> Table:
+        reader = csv.reader(io.StringIO(_text(path), newline=""), delimiter=separator, strict=True)
+        rows: list[list[str]] = []
+        try:
+            header = next(reader, [])
+            for row in reader:
+                if row and len(row) != len(header):
+                    raise DataError(
+                        f"{path}, line {reader.line_num}: {len(row)} fields, "
+                        f"the header has {len(header)}"
+                    )
+                if row:
+                    rows.append(row)
+        except csv.Error as error:
+            raise DataError(f"{path}, line {reader.line_num}: {error}") from error
+        _once(path, header)
+        return Table(name, {c: [row[at] for row in rows] for at, c in enumerate(header)})
+
+    return read
+
+
+def _json_lines(path: Path, name: str) -> Table:
+    rows: list[dict[str, Any]] = []
+    for number, line in enumerate(_text(path).splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            pairs = json.loads(line, object_pairs_hook=list)
+        except json.JSONDecodeError as error:
+            raise DataError(f"{path}, line {number} is not JSON: {error.msg}") from error
+        if not line.lstrip().startswith("{"):
+            raise DataError(f"{path}, line {number}: must be an object, got {line[:40]!r}")
+        _once(f"{path}, line {number}", [key for key, _ in pairs])
+        rows.append(dict(pairs))
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    return Table(name, {column: [row.get(column) for row in rows] for column in columns})
+
+
+def _text(path: Path) -> str:
+    content = path.read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise DataError(
+            f"{path}, line {line} is not UTF-8 (byte 0x{content[error.start]:02x}); "
+            "save the file in one encoding, UTF-8"
+        ) from error
+
+
+def _once(where: object, names: Sequence[str]) -> None:
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise DataError(f"{where}: column {twice[0]!r} stands twice")
+
+
+_READERS: Mapping[str, Callable[[Path, str], Table]] = {
+    ".csv": _separated(","),
+    ".tsv": _separated("\t"),
+    ".jsonl": _json_lines,
+    ".parquet": _parquet,
+}
