@@ -35,6 +35,7 @@ from search.results.files import write_front, write_trials
 from search.results.html import write_report
 from search.spec import LoadedSpace, Mistake
 from search.spec.limits import parse_limits
+from search.spec.nodes import methods_of
 from search.spec.relations import Length, unsettle
 from search.spec.settings import TrialSettings
 from search.spec.tasks import METRIC_TITLES, Task
@@ -204,7 +205,7 @@ class Driver:
         return LiveView(
             engine.record,
             lambda: engine.ending,
-            space.budget.trials,
+            space.budget.total(len(methods_of(self._loaded.tree).options)),
             self._slots,
             self._why,
             self._console,

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from optuna.trial import TrialState
 
 from search.engine.budget import BudgetWatch, Ending
+from search.engine.by_method import MethodProposers
 from search.engine.failures import UNCOUNTED, Failure, common_failure, tries_again
 from search.engine.ledger import Ledger
 from search.engine.policy import Decision, Policy, Proposal
@@ -45,7 +46,8 @@ class Engine:
         self._lock = threading.RLock()
         self._ledger = Ledger(study, policy.limits)
         self._watch = BudgetWatch(policy.budget, self._names)
-        self._proposer = Proposer(
+        propose_from = MethodProposers if policy.budget.trials_per_method else Proposer
+        self._proposer = propose_from(
             policy.tree,
             policy.length,
             policy.sampler,
@@ -150,7 +152,7 @@ class Engine:
 
     @property
     def _may_begin(self) -> bool:
-        return self._spent is None and self._ledger.begun < self._policy.budget.trials
+        return self._spent is None and self._ledger.begun < self._policy.trials
 
     def _check_budget(self, now: float) -> None:
         if self._reached is None:

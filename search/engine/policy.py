@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from search.spec.distributions import Group
 from search.spec.limits import Limit
+from search.spec.nodes import methods_of
 from search.spec.relations import Length
 from search.spec.schema import Budget, Failures, Sampler
 
@@ -54,3 +55,8 @@ class Policy:
     limits: tuple[Limit, ...] = ()
     length: Length | None = None
     promote: bool = False
+
+    @property
+    def trials(self) -> int:
+        """Configurations that are tried."""
+        return self.budget.total(len(methods_of(self.tree).options))

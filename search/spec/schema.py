@@ -214,20 +214,44 @@ class Stagnation(_Section):
     epsilon: Annotated[float, Field(ge=0, lt=1)] = 0.001
 
 
+TRIALS = 64
+
+
 class Budget(_Section):
     """When the search ends: the first of these. All of them add up over resumes.
 
     Attributes:
-        trials: configurations.
+        trials: configurations, 64 where nothing is said.
+        trials_per_method: so many configurations of every method, each searched on its own; in
+            place of ``trials``.
         hours: wall-clock.
         trial_seconds: seconds of trials, added up over all of them.
         stagnation: when nothing better comes any more; trials that run go on to their end.
     """
 
-    trials: Count = 64
+    trials: Count | None = None
+    trials_per_method: Count | None = None
     hours: PositiveNumber | None = None
     trial_seconds: PositiveNumber | None = None
     stagnation: Stagnation | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_count(cls, given: Any) -> Any:
+        """Written out, so that the resolved space says how many there were."""
+        counts = ("trials", "trials_per_method")
+        if not isinstance(given, dict):
+            return given
+        named = [name for name in counts if given.get(name) is not None]
+        if len(named) > 1:
+            raise ValueError("trials and trials_per_method exclude one another; give one of them")
+        return given if named or "trials" in given else {"trials": TRIALS, **given}
+
+    def total(self, methods: int) -> int:
+        """Configurations of a search among so many methods."""
+        if self.trials_per_method is not None:
+            return self.trials_per_method * methods
+        return TRIALS if self.trials is None else self.trials
 
 
 class Failures(_Section):
@@ -335,7 +359,7 @@ class Space(_Section):
     warm_start: str | None = None
     sampler: Sampler = Sampler()
     pruner: Pruner = Pruner.model_validate({})
-    budget: Budget = Budget()
+    budget: Budget = Budget.model_validate({})
     failures: Failures = Failures()
     resources: Resources = Resources()
     study: StudyStorage = StudyStorage()

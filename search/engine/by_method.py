@@ -1,0 +1,139 @@
+"""A search of its own for every method: a comparison gives each the same number of trials."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from optuna.distributions import CategoricalDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from search.engine.proposer import Draft, Proposer
+from search.spec.distributions import Branch, Group
+from search.spec.limits import Limit
+from search.spec.nodes import methods_of
+from search.spec.relations import Length
+from search.spec.schema import Sampler
+
+_METHOD = "method"
+
+
+class MethodProposers:
+    """Proposes for the method that has had the fewest trials, from what its own trials taught.
+
+    One sampler for all would take most of its good examples from the best method and learn little
+    of how the others want to be set. Arguments are those of :class:`Proposer`.
+    """
+
+    def __init__(
+        self,
+        tree: Group,
+        length: Length | None,
+        sampler: Sampler,
+        objectives: Sequence[str],
+        limits: Sequence[Limit],
+        seed: int,
+        trials: Sequence[FrozenTrial],
+        attributes: Mapping[str, Any],
+    ) -> None:
+        self._methods = list(methods_of(tree).options)
+        self._distribution = CategoricalDistribution(self._methods)
+        # Global number → method, and number among the method's own.
+        self._places: list[tuple[str, int]] = []
+        of_method: dict[str, list[FrozenTrial]] = {method: [] for method in self._methods}
+        for trial in trials:
+            method = _method_of(trial)
+            self._places.append((method, len(of_method[method])))
+            of_method[method].append(_without_method(trial))
+        self._proposers = {
+            method: Proposer(
+                _only(tree, method),
+                length,
+                sampler,
+                objectives,
+                limits,
+                int(np.random.SeedSequence([seed, index]).generate_state(1)[0]),
+                of_method[method],
+                {
+                    key.removeprefix(f"{method}:"): value
+                    for key, value in attributes.items()
+                    if key.startswith(f"{method}:")
+                },
+            )
+            for index, method in enumerate(self._methods)
+        }
+
+    @property
+    def spent(self) -> str:
+        """Why :meth:`propose` has found nothing, where it has not."""
+        return next(iter(self._proposers.values())).spent
+
+    def began(self, number: int) -> None:
+        """A configuration that was enqueued trains now."""
+        method, own = self._places[number]
+        self._proposers[method].began(own)
+
+    def ended(
+        self,
+        number: int,
+        state: TrialState,
+        values: Sequence[float] | None,
+        settings: Mapping[str, Any],
+        violations: Mapping[str, float],
+    ) -> None:
+        """A trial ended, see :meth:`Proposer.ended`."""
+        method, own = self._places[number]
+        self._proposers[method].ended(own, state, values, settings, violations)
+
+    def propose(self) -> Draft | None:
+        """Draw a configuration; None where no method has one left that is worth a try."""
+        had = [method for method, _ in self._places]
+        for method in sorted(self._methods, key=had.count):
+            draft = self._proposers[method].propose()
+            if draft is not None:
+                number = len(self._places)
+                self._places.append((method, draft.number))
+                return self._whole(draft, method, number)
+        return None
+
+    def _whole(self, draft: Draft, method: str, number: int) -> Draft:
+        """As it would have been drawn from the whole tree."""
+        several = len(self._methods) > 1
+        return dataclasses.replace(
+            draft,
+            number=number,
+            params={**({_METHOD: method} if several else {}), **draft.params},
+            distributions={
+                **({_METHOD: self._distribution} if several else {}),
+                **draft.distributions,
+            },
+            study_attributes={
+                f"{method}:{key}": value for key, value in draft.study_attributes.items()
+            },
+        )
+
+
+def _only(tree: Group, method: str) -> Group:
+    one = Branch({method: methods_of(tree).options[method]}, nested=True)
+    return Group({**tree.children, _METHOD: one})
+
+
+def _method_of(trial: FrozenTrial) -> str:
+    settings = trial.user_attrs.get("settings", trial.user_attrs.get("queued"))
+    assert settings is not None, "every trial of the study has its settings"
+    (method,) = settings[_METHOD]
+    return str(method)
+
+
+def _without_method(trial: FrozenTrial) -> FrozenTrial:
+    """In a method's own search the method is no parameter."""
+    return create_trial(
+        state=trial.state,
+        params={name: value for name, value in trial.params.items() if name != _METHOD},
+        distributions={n: d for n, d in trial.distributions.items() if n != _METHOD},
+        user_attrs=trial.user_attrs,
+        system_attrs=trial.system_attrs,
+        values=trial.values,
+    )
