@@ -31,6 +31,7 @@ from search.environment import INTERRUPTED
 from search.provenance import provenance
 from search.record import StudyRecord, TrialRecord
 from search.results.adapters import clear_checkpoints, collect_adapters
+from search.results.confirmed import read_confirmations
 from search.results.files import write_front, write_trials
 from search.results.html import write_report
 from search.spec import LoadedSpace, Mistake
@@ -84,6 +85,8 @@ class Driver:
         self._console = console
         self._resume = resume
         self._again = again
+        #: Whether the search came to its end and was not stopped.
+        self.ended_by_itself = False
 
     def run(self) -> int:
         """Search; the exit status.
@@ -144,6 +147,7 @@ class Driver:
         study.close()
         if engine.spent is not None and engine.ending is None:
             self._console.print(f"Nothing is left to propose: {engine.spent}.")
+        self.ended_by_itself = engine.ending is None
         self._say_goodbye(record, engine.ending)
         return self._status(record, engine.ending)
 
@@ -221,7 +225,7 @@ class Driver:
             record, importances=importances(study), disk_bytes=self._directory.bytes
         )
         files = [write_front(record, root), write_trials(record, root), self._directory.report]
-        write_report(record, self._directory.report)
+        write_report(record, self._directory.report, read_confirmations(root))
         return record, files
 
     def _say_goodbye(self, record: StudyRecord, ending: str | None) -> None:

@@ -14,6 +14,7 @@ environment.prepare()
 
 from search.engine.importance import importances  # noqa: E402 - see search.run
 from search.engine.run_directory import RunDirectory  # noqa: E402 - see search.run
+from search.results.confirmed import read_confirmations  # noqa: E402
 from search.results.files import write_front, write_trials  # noqa: E402
 from search.results.html import write_report  # noqa: E402
 from search.tracking.relocation import relocate  # noqa: E402
@@ -29,10 +30,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{options.run}: holds no run (no study.db)", file=sys.stderr)
         return 2
     try:
-        study = directory.open_study()
+        write_all(directory)
     except ValueError as error:
         print(f"{options.run}: {error}", file=sys.stderr)
         return 2
+    print(directory.report)
+    return 0
+
+
+def write_all(directory: RunDirectory) -> None:
+    """Write front, table and report of a run from its study.
+
+    Raises:
+        ValueError: the study is not there or damaged.
+    """
+    study = directory.open_study()
     trials = [
         dataclasses.replace(trial, adapter=f"adapters/{trial.number}")
         if (directory.adapters / str(trial.number)).is_dir()
@@ -45,9 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     relocate(directory.mlflow, directory.artifacts)
     write_front(record, directory.root)
     write_trials(record, directory.root)
-    write_report(record, directory.report)
-    print(directory.report)
-    return 0
+    write_report(record, directory.report, read_confirmations(directory.root))
 
 
 if __name__ == "__main__":

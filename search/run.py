@@ -122,7 +122,23 @@ def _run(options: argparse.Namespace) -> int:
             options.resume,
             _again(options),
         )
-        return driver.run()
+        status = driver.run()
+        if status == 0 and loaded.space.confirm is not None and driver.ended_by_itself:
+            status = _confirm(loaded, task, data, directory)
+        return status
+
+
+def _confirm(loaded: LoadedSpace, task: Task, data: Any, directory: Any) -> int:
+    from search.confirm import confirm
+    from search.report import write_all
+
+    assert loaded.space.confirm is not None
+    study = directory.open_study()
+    record = study.record(study.trials())
+    study.close()
+    whole = confirm(loaded, task, data, directory, record, loaded.space.confirm)
+    write_all(directory)
+    return 0 if whole else 1
 
 
 def _again(options: argparse.Namespace) -> str:
@@ -144,7 +160,7 @@ def _check_same_space(loaded: LoadedSpace, saved: Path) -> None:
     """A run is resumed with the space it was started with; only its budget may differ."""
     before = yaml.safe_load(saved.read_text(encoding="utf-8"))
     now = loaded.resolved()
-    where_only = {"budget", "failures", "resources", "tracking"}
+    where_only = {"budget", "confirm", "failures", "resources", "tracking"}
     changed = [
         Mistake(key, f"was {before.get(key)!r} when the run was started, is now {now.get(key)!r}")
         for key in sorted({*before, *now} - where_only)

@@ -6,7 +6,7 @@ import base64
 import gzip
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
@@ -20,7 +20,9 @@ from plotly.offline import get_plotlyjs
 from search.flat import flattened, legible
 from search.pareto.front import front, hypervolume_history
 from search.record import StudyRecord
+from search.results.confirmed import Confirmation
 from search.results.figures import (
+    confirmed_figure,
     curves_figure,
     freezing_figure,
     freezing_members,
@@ -31,12 +33,14 @@ from search.results.figures import (
     trials_figure,
 )
 from search.results.headline import headline, trial_name
-from search.results.tables import front_table, trials_table
+from search.results.tables import confirmed_table, front_table, trials_table
 from search.results.units import duration, readable, title
 from search.writing import write_atomically
 
 
-def write_report(study: StudyRecord, path: Path) -> None:
+def write_report(
+    study: StudyRecord, path: Path, confirmations: Sequence[Confirmation] = ()
+) -> None:
     """Write the report of a study to ``path``: words, front, tables and plots.
 
     Plotly and the figures' data are inside it, compressed. Its content security policy admits
@@ -47,6 +51,7 @@ def write_report(study: StudyRecord, path: Path) -> None:
         "front": front_figure(study),
         "trials": trials_figure(study),
         "curves": curves_figure(study),
+        **{f"confirmed-{c.split}": confirmed_figure(study, c) for c in confirmations if c.members},
         "volume-seconds": hypervolume_figure(study, "seconds"),
         "volume-trials": hypervolume_figure(study, "trials"),
         **{f"freezing-{trial.number}": freezing_figure(trial) for trial in freezing},
@@ -65,6 +70,7 @@ def write_report(study: StudyRecord, path: Path) -> None:
         objectives=_listed([title(name, study.metric) for name in study.objectives]),
         front_table=front_table(study),
         trials_table=trials_table(study),
+        confirmations=[(c, confirmed_table(study, c)) for c in confirmations if c.members],
         freezing=[(f"freezing-{trial.number}", trial_name(trial)) for trial in freezing],
         importances=[(f"importance-{method}", method) for method in methods],
         heights={name: figure.layout.height for name, figure in figures.items()},

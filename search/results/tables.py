@@ -1,4 +1,4 @@
-"""The two tables of the report: the front, and all trials."""
+"""The tables of the report: the front, what was confirmed, and all trials."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from search.flat import flattened, legible
 from search.pareto.front import front
 from search.record import StudyRecord, TrialRecord
+from search.results.confirmed import Confirmation
 from search.results.measured import extent, final
 from search.results.units import MISSING, duration, readable, title
 
@@ -95,6 +96,45 @@ def trials_table(study: StudyRecord) -> Table:
             ),
         )
         for trial in study.trials
+    )
+    return Table(columns, rows)
+
+
+def confirmed_table(study: StudyRecord, confirmation: Confirmation) -> Table:
+    """What fresh seeds said: score with its interval, costs, and whom it is no better than."""
+    trials = {trial.number: trial for trial in study.trials}
+    costs = [name for name in study.objectives if name != "score"]
+    columns = (
+        ("trial", "number"),
+        ("configuration", "text"),
+        (f"{study.metric}, mean", "number"),
+        ("95 % interval", "number"),
+        ("in the search", "number"),
+        *((title(name, study.metric), "number") for name in costs),
+        ("no better than", "text"),
+    )
+    rows = tuple(
+        (
+            member.trial,
+            member.on_front,
+            (
+                _number(str(member.trial), member.trial),
+                _configuration(trials[member.trial]),
+                _number(f"{member.score.mean:.4f}", member.score.mean),
+                _number(f"{member.score.low:.4f} … {member.score.high:.4f}", member.score.low),
+                _number(readable("score", member.chosen_with), member.chosen_with),
+                *(
+                    _number(readable(name, member.measures[name]), member.measures[name])
+                    for name in costs
+                ),
+                _text(
+                    None
+                    if member.no_better_than is None
+                    else f"#{member.no_better_than} {trials[member.no_better_than].label}"
+                ),
+            ),
+        )
+        for member in confirmation.members
     )
     return Table(columns, rows)
 

@@ -254,6 +254,19 @@ class Budget(_Section):
         return TRIALS if self.trials is None else self.trials
 
 
+class Confirm(_Section):
+    """Train what was found again, once the search has ended, with seeds it has not seen.
+
+    Attributes:
+        seeds: how many, the search's own left out.
+        top: ``front``: of every method what no other configuration of it dominates; or so many of
+            every method, by their score.
+    """
+
+    seeds: Annotated[int, Field(ge=2, strict=True)] = 5
+    top: Literal["front"] | Count = "front"
+
+
 class Failures(_Section):
     """What happens when a trial fails.
 
@@ -361,6 +374,7 @@ class Space(_Section):
     pruner: Pruner = Pruner.model_validate({})
     budget: Budget = Budget.model_validate({})
     failures: Failures = Failures()
+    confirm: Confirm | None = None
     resources: Resources = Resources()
     study: StudyStorage = StudyStorage()
     tracking: Tracking = Tracking()

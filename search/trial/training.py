@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset, Sampler, SequentialSampler
 from transformers import (
     EvalPrediction,
     PrinterCallback,
@@ -25,7 +26,9 @@ from transformers import (
     get_linear_schedule_with_warmup,
     set_seed,
 )
+from transformers.trainer_utils import EvalLoopOutput
 
+from search.metrics import evaluate
 from search.record import Rung, RungReport
 from search.spec.relations import Length
 from search.spec.schema import Train
@@ -37,7 +40,6 @@ from search.trial.data import PadToLongest, TaskData, TokenDataset
 from search.trial.flops import StepFlops
 from search.trial.ledger import Ledger, Stopwatch
 from search.trial.methods import Method, head_parameters, method_for, trainable
-from search.trial.metrics import evaluate
 
 # On a CPU larger batches leave the cache and pad more; on a GPU small ones leave it idle.
 EVAL_BATCH = {False: 32, True: 128}
@@ -89,6 +91,7 @@ def run_trial(
     report: Reporter,
     resume_from: Path | None = None,
     beat: Callable[[], None] = lambda: None,
+    outputs: dict[str, NDArray[np.floating]] | None = None,
 ) -> None:
     """Train one configuration to the end, or go on from a checkpoint.
 
@@ -99,6 +102,9 @@ def run_trial(
         report: told every rung; may raise to stop the trial.
         resume_from: a checkpoint folder as ``report`` was given one.
         beat: called at every step, so that a trial that hangs is noticed.
+        outputs: where it is given, the trial is measured on the test splits of ``data`` instead of
+            the selection split, and their logits are put here at every rung, by split, rows in the
+            order of the split.
 
     Raises:
         ValueError: the settings do not fit the model.
@@ -144,8 +150,6 @@ def run_trial(
                 data_seed=job.seed,
                 use_cpu=not cuda,
                 dataloader_pin_memory=cuda,
-                # Of evaluation; batches of training come from a sampler of our own.
-                train_sampling_strategy="group_by_length",
                 label_names=["labels"],
                 remove_unused_columns=False,
                 report_to=[],
@@ -156,7 +160,10 @@ def run_trial(
                 save_total_limit=1,
             ),
             train_dataset=TokenDataset(data.train),
-            eval_dataset=TokenDataset(data.selection),
+            eval_dataset=TokenDataset(data.selection)
+            if outputs is None
+            else {name: TokenDataset(split) for name, split in data.tests.items()},
+            outputs=outputs,
             data_collator=PadToLongest(data.train.pad),
             compute_metrics=lambda prediction: _score(job.task, prediction),
             optimizers=(optimizer, schedule),
@@ -201,8 +208,15 @@ def _score(task: Task, prediction: EvalPrediction) -> dict[str, float]:
 class _TrialTrainer(Trainer):
     """Trainer that counts its steps and whose checkpoints hold adapter and head only."""
 
-    def __init__(self, method: Method, ledger: Ledger, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        method: Method,
+        ledger: Ledger,
+        outputs: dict[str, NDArray[np.floating]] | None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
+        self._outputs = outputs
         # Trainer takes classifiers for models that average over accumulated batches themselves,
         # because they accept any keyword; they do not, and their gradient would be a sum.
         self.model_accepts_loss_kwargs = False
@@ -226,6 +240,19 @@ class _TrialTrainer(Trainer):
         data = self.train_dataset if train_dataset is None else train_dataset
         assert isinstance(data, TokenDataset)
         return LengthBatches(data.lengths, self.args.train_batch_size, self.args.seed)
+
+    def _get_eval_sampler(self, eval_dataset: Dataset[Any]) -> Sampler[int]:
+        # Splits that are measured are sorted by length. No random number is drawn, so how often a
+        # trial is measured does not change how it trains.
+        assert isinstance(eval_dataset, TokenDataset)
+        return SequentialSampler(eval_dataset)
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
+        found = super().evaluation_loop(*args, **kwargs)
+        if self._outputs is not None:
+            split = kwargs["metric_key_prefix"].removeprefix("eval_")
+            self._outputs[split] = np.asarray(found.predictions)
+        return found
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         folder = Path(output_dir or self.args.output_dir or ".")

@@ -153,6 +153,33 @@ def test_a_finished_run_goes_on_with_a_larger_budget(finished: Path) -> None:
     assert len(client.search_runs([experiment.experiment_id])) == 7
 
 
+def test_what_was_found_is_confirmed_with_fresh_seeds_and_interrupted_ones_go_on(
+    finished: Path,
+) -> None:
+    again = [sys.executable, "-m", "search.confirm", str(finished), "--local", "--seeds=2"]
+
+    def confirm(*options: str) -> str:
+        done = subprocess.run(
+            [*again, *options], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "trainings to do" in confirm("--top=1")
+    (content,) = json.loads((finished / "confirm.json").read_text())
+    assert (content["split"], content["rows"], content["apart"]) == ("validation", 10, True)
+    assert content["seeds"] == [1, 2]
+    runs = sorted((finished / "confirm").glob("*-seed*.json"))
+    assert len(runs) == 2 * len(content["members"])
+    first = json.loads(runs[0].read_text())
+    assert len(first["predictions"]["validation"]) == 10
+    assert "Confirmed with 2 fresh seeds" in (finished / "report.html").read_text()
+    # One training is lost: only that one is done again, and comes out the same.
+    runs[0].unlink()
+    assert ": 1 training to do" in confirm("--top=1")
+    assert json.loads(runs[0].read_text())["predictions"] == first["predictions"]
+
+
 def test_a_second_driver_is_refused(finished: Path) -> None:
     with RunLock(RunDirectory(finished)):
         ended = search(finished, "--resume")

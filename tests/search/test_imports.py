@@ -15,12 +15,13 @@ ALLOWED = {
     "record": set(),
     "flat": set(),
     "writing": set(),
+    "metrics": {"spec"},
     "spec": {"record"},
     "pareto": {"record", "spec"},
-    "trial": {"record", "spec", "aflora"},
+    "trial": {"record", "metrics", "spec", "aflora"},
     "engine": {"record", "flat", "writing", "spec", "pareto"},
     "tracking": {"record", "flat", "spec", "pareto"},
-    "results": {"record", "flat", "writing", "spec", "pareto"},
+    "results": {"record", "flat", "writing", "metrics", "spec", "pareto"},
     "console": {"record", "writing", "spec", "pareto", "results"},
 }
 

@@ -1,5 +1,6 @@
 """The figures of a search: each a pure function of its record."""
 
+from search.results.figures.confirmed import confirmed_figure
 from search.results.figures.curves import curves_figure
 from search.results.figures.freezing import freezing_figure, freezing_members
 from search.results.figures.front import front_figure
@@ -8,6 +9,7 @@ from search.results.figures.importances import importance_figure, importance_met
 from search.results.figures.trials import trials_figure
 
 __all__ = [
+    "confirmed_figure",
     "curves_figure",
     "freezing_figure",
     "freezing_members",

@@ -124,7 +124,7 @@ def test_failures_are_named_and_the_loss_of_a_node_does_not_count(
 def test_memory_of_a_gpu_is_told_apart_and_what_is_no_number_is_final() -> None:
     import torch
 
-    from search.trial.metrics import MetricError
+    from search.metrics import MetricError
 
     assert failure_from(torch.OutOfMemoryError("9 GiB")).reason == "out of memory (GPU): 9 GiB"
     assert failure_from(MetricError("NaN")).final

@@ -8,11 +8,11 @@ import pytest
 import sklearn.metrics
 import torch
 
+from search.metrics import MetricError, evaluate
 from search.spec.schema import Data, Holdout, Space, Train
 from search.spec.tasks import TASKS, Task
 from search.trial.backbone import NotFound, locate, within
 from search.trial.data import DataError, PadToLongest, TokenDataset, prepare
-from search.trial.metrics import MetricError, evaluate
 from tests.conftest import MINILM
 
 ROWS = {

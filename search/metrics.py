@@ -44,8 +44,28 @@ def evaluate(
     if not np.isfinite(logits).all():
         bad = int((~np.isfinite(logits)).any(axis=tuple(range(1, logits.ndim))).sum())
         raise MetricError(f"the model's output is NaN or infinite on {bad} of {len(logits)} rows")
-    predictions = logits.reshape(-1) if task.is_regression else logits.argmax(axis=1)
-    if task.is_regression and np.ptp(predictions) == 0:
+    return measures_of(task, predicted(task, logits), labels)
+
+
+def predicted(task: Task, logits: NDArray[np.floating]) -> NDArray[np.generic]:
+    """Classes, or values for regression, shape (rows,)."""
+    return logits.reshape(-1) if task.is_regression else logits.argmax(axis=1)
+
+
+def measures_of(
+    task: Task, predictions: NDArray[np.generic], labels: NDArray[np.generic]
+) -> dict[str, float]:
+    """The same as :func:`evaluate`, of what was predicted.
+
+    Raises:
+        MetricError: a correlation is not defined.
+    """
+    if task.is_regression and np.ptp(np.asarray(predictions, dtype=np.float64)) == 0:
         raise MetricError("the model predicts the same value for every row")
     measures = {metric: float(_METRICS[metric](labels, predictions)) for metric in task.metrics}
     return {"score": measures[task.metric]} | measures
+
+
+def metric_of(metric: Metric) -> Callable[[Any, Any], float]:
+    """The function of labels and predictions behind a name."""
+    return _METRICS[metric]

@@ -1,0 +1,258 @@
+"""What fresh seeds said of the configurations a search has chosen."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from search.metrics import metric_of
+from search.pareto.front import front
+from search.record import StudyRecord, TrialRecord
+from search.results.noise import Interval, Resampled
+from search.spec.tasks import Metric
+from search.writing import write_atomically
+
+FOLDER = "confirm"
+FILE = "confirm.json"
+LABELS = "labels.json"
+
+
+def method_of(trial: TrialRecord) -> str:
+    """``lora``; tuners of PEFT by their type, ``peft IA3``."""
+    ((name, own),) = trial.settings["method"].items()
+    return f"{name} {str(own['type']).upper()}" if name == "peft" else name
+
+
+def chosen(study: StudyRecord, top: Literal["front"] | int) -> list[TrialRecord]:
+    """The configurations of every method that are trained again, in the order of their numbers.
+
+    Args:
+        study: whose complete trials are chosen from.
+        top: ``front``: what no other configuration of the method dominates; or so many of each by
+            their score, of two alike the one with fewer trainable parameters.
+    """
+    by_method: dict[str, list[TrialRecord]] = {}
+    for trial in study.in_state("complete"):
+        by_method.setdefault(method_of(trial), []).append(trial)
+    found: list[TrialRecord] = []
+    for trials in by_method.values():
+        if top == "front":
+            found += front(trials, list(study.objectives))
+        else:
+            best = sorted(
+                trials, key=lambda t: (-t.measures["score"], t.measures["trainable_params"])
+            )
+            found += best[:top]
+    return sorted(found, key=lambda trial: trial.number)
+
+
+def file_of(trial: int, seed: int) -> str:
+    """Name of the file that holds one training."""
+    return f"{trial:05d}-seed{seed}.json"
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """One configuration after its fresh seeds.
+
+    Attributes:
+        trial: its number in the search.
+        label: a short name made of its settings.
+        method: which method it is of.
+        chosen_with: its score in the search, by which it was chosen: the best of many flatters.
+        scores: one for each seed.
+        score: mean and interval.
+        measures: means over the seeds, of trainable parameters and so on.
+        on_front: whether no other dominates it, with the mean scores.
+        no_better_than: the cheapest configuration with fewer trainable parameters that it is not
+            better than by more than noise, or None.
+    """
+
+    trial: int
+    label: str
+    method: str
+    chosen_with: float
+    scores: tuple[float, ...]
+    score: Interval
+    measures: dict[str, float]
+    on_front: bool
+    no_better_than: int | None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Two configurations compared; ``larger_than_noise`` if the interval leaves out zero."""
+
+    trial: int
+    other: int
+    score: Interval
+    larger_than_noise: bool
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """All that fresh seeds said, on one split.
+
+    Attributes:
+        split: on which it was measured.
+        rows: of that split.
+        seeds: that every configuration was trained with.
+        apart: whether no choice was made on the split.
+        members: in the order of their mean scores, best first.
+        differences: of every two.
+    """
+
+    split: str
+    rows: int
+    seeds: tuple[int, ...]
+    apart: bool
+    members: tuple[Confirmed, ...]
+    differences: tuple[Difference, ...]
+
+
+def compare(study: StudyRecord, root: Path) -> list[Confirmation]:
+    """Compare what lies in ``confirm/``: one confirmation for each split that was measured.
+
+    Configurations count whose every seed is there.
+
+    Raises:
+        ValueError: a file is damaged.
+    """
+    folder = root / FOLDER
+    about = _read(folder / LABELS)
+    runs: dict[int, dict[int, dict[str, Any]]] = {}
+    for path in sorted(folder.glob("*-seed*.json")):
+        run = _read(path)
+        runs.setdefault(run["trial"], {})[run["seed"]] = run
+    seeds = tuple(about["seeds"])
+    whole = {n: found for n, found in runs.items() if set(seeds) <= found.keys()}
+    trials = {trial.number: trial for trial in study.trials}
+    if not whole:
+        return []
+    return [
+        _confirmation(study, trials, whole, seeds, split, labels, about["metric"], about["apart"])
+        for split, labels in about["labels"].items()
+    ]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    return content
+
+
+def _confirmation(
+    study: StudyRecord,
+    trials: dict[int, TrialRecord],
+    runs: dict[int, dict[int, dict[str, Any]]],
+    seeds: Sequence[int],
+    split: str,
+    labels: list[float],
+    metric: Metric,
+    apart: bool,
+) -> Confirmation:
+    resampled = Resampled(
+        labels,
+        {n: [found[seed]["predictions"][split] for seed in seeds] for n, found in runs.items()},
+        metric_of(metric),
+    )
+    means = {
+        n: {
+            name: float(np.mean([found[seed]["measures"][name] for seed in seeds]))
+            for name in found[seeds[0]]["measures"]
+        }
+        for n, found in runs.items()
+    }
+    scores = {n: resampled.interval(n) for n in runs}
+    again = [
+        _as_measured(trials[n], means[n] | {"score": scores[n].mean}, study) for n in sorted(runs)
+    ]
+    on_front = {trial.number for trial in front(again, list(study.objectives))}
+    members = [
+        Confirmed(
+            trial=n,
+            label=trials[n].label,
+            method=method_of(trials[n]),
+            chosen_with=trials[n].measures["score"],
+            scores=tuple(found[seed]["scores"][split][metric] for seed in seeds),
+            score=scores[n],
+            measures=means[n],
+            on_front=n in on_front,
+            no_better_than=_no_better_than(n, means, resampled),
+        )
+        for n, found in runs.items()
+    ]
+    members.sort(key=lambda member: -member.score.mean)
+    order = [member.trial for member in members]
+    differences = [
+        Difference(a, b, gap, gap.low > 0 or gap.high < 0)
+        for at, a in enumerate(order)
+        for b in order[at + 1 :]
+        for gap in [resampled.difference(a, b)]
+    ]
+    return Confirmation(split, len(labels), tuple(seeds), apart, tuple(members), tuple(differences))
+
+
+def _as_measured(trial: TrialRecord, measures: dict[str, float], study: StudyRecord) -> TrialRecord:
+    values = {name: measures[name] for name in study.objectives}
+    return dataclasses.replace(trial, values=values, state="complete")
+
+
+def _no_better_than(
+    number: int, means: dict[int, dict[str, float]], resampled: Resampled
+) -> int | None:
+    own = means[number]["trainable_params"]
+    cheaper = [n for n, of in means.items() if of["trainable_params"] < own]
+    noise = [n for n in cheaper if resampled.difference(number, n).low <= 0]
+    return min(noise, key=lambda n: means[n]["trainable_params"], default=None)
+
+
+def write_confirmations(confirmations: Sequence[Confirmation], root: Path) -> Path:
+    """Write ``confirm.json``."""
+    path = root / FILE
+    content = [asdict(confirmation) for confirmation in confirmations]
+    write_atomically(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    return path
+
+
+def read_confirmations(root: Path) -> list[Confirmation]:
+    """What :func:`write_confirmations` wrote; empty where nothing was confirmed.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    path = root / FILE
+    if not path.is_file():
+        return []
+    found = []
+    try:
+        for about in json.loads(path.read_text(encoding="utf-8")):
+            members = [
+                Confirmed(**{**m, "scores": tuple(m["scores"]), "score": Interval(**m["score"])})
+                for m in about["members"]
+            ]
+            gaps = [
+                Difference(**{**gap, "score": Interval(**gap["score"])})
+                for gap in about["differences"]
+            ]
+            found.append(
+                Confirmation(
+                    **{
+                        **about,
+                        "seeds": tuple(about["seeds"]),
+                        "members": tuple(members),
+                        "differences": tuple(gaps),
+                    }
+                )
+            )
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    return found

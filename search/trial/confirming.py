@@ -1,0 +1,61 @@
+"""One training with a fresh seed, measured on splits that no choice was made on."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from numpy.typing import NDArray
+
+from search.metrics import measures_of, predicted
+from search.record import RungReport
+from search.spec.settings import TrialSettings
+from search.trial.data import TaskData
+from search.trial.training import TrialJob, run_trial
+
+
+def train_again(
+    job: TrialJob, settings: dict[str, Any], data: TaskData, seed: int, threads: int
+) -> dict[str, Any]:
+    """Train a configuration with a seed, and measure it at its end on every test split.
+
+    Args:
+        job: as the search trained it.
+        settings: the configuration.
+        data: with test splits.
+        seed: draws the head, the adapter and the order of the data.
+        threads: CPU threads to use.
+
+    Returns:
+        ``measures`` of the training, ``scores`` and ``predictions`` by split; plain values.
+    """
+    torch.set_num_threads(threads)
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    rungs: list[RungReport] = []
+    outputs: dict[str, NDArray[np.floating]] = {}
+    run_trial(
+        dataclasses.replace(job, seed=seed, rungs=1),
+        TrialSettings.model_validate(settings),
+        data,
+        lambda report, folder: rungs.append(report),
+        outputs=outputs,
+    )
+    predictions = {split: predicted(job.task, logits) for split, logits in outputs.items()}
+    return {
+        "measures": {
+            name: value
+            for name, value in rungs[-1].rung.measures.items()
+            if not name.startswith(tuple(outputs))
+        },
+        "scores": {
+            split: measures_of(job.task, found, data.tests[split].labels)
+            for split, found in predictions.items()
+        },
+        "predictions": {split: found.tolist() for split, found in predictions.items()},
+    }

@@ -1,0 +1,173 @@
+"""What fresh seeds say: intervals, differences, who is chosen, what is written."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from search.metrics import metric_of
+from search.results.confirmed import (
+    FOLDER,
+    LABELS,
+    chosen,
+    compare,
+    file_of,
+    read_confirmations,
+    write_confirmations,
+)
+from search.results.figures import confirmed_figure
+from search.results.html import write_report
+from search.results.noise import Resampled
+from tests.search.records import study, trial
+
+ACCURACY = metric_of("accuracy")
+
+
+def right(part: float, rows: int, seed: int) -> np.ndarray[Any, Any]:
+    """Predictions of class 1 that are right in this part of the rows."""
+    found = np.zeros(rows, dtype=int)
+    found[: round(part * rows)] = 1
+    return np.random.default_rng(seed).permutation(found)
+
+
+def test_the_interval_of_one_seed_is_that_of_a_proportion() -> None:
+    rows, part = 400, 0.8
+    found = Resampled(np.ones(rows, int), {0: [right(part, rows, 1)]}, ACCURACY).interval(0)
+    assert found.mean == pytest.approx(part)
+    half = 1.96 * math.sqrt(part * (1 - part) / rows)
+    assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.12)
+
+
+def test_seeds_that_disagree_widen_the_interval() -> None:
+    labels = np.ones(400, int)
+    alike = Resampled(labels, {0: [right(0.8, 400, s) for s in range(3)]}, ACCURACY).interval(0)
+    apart = [right(part, 400, s) for s, part in enumerate((0.7, 0.8, 0.9))]
+    wide = Resampled(labels, {0: apart}, ACCURACY).interval(0)
+    assert wide.mean == pytest.approx(alike.mean)
+    assert wide.high - wide.low > 1.5 * (alike.high - alike.low)
+
+
+@given(st.integers(0, 100), st.floats(0.5, 0.95))
+def test_what_predicts_the_same_differs_by_nothing(seed: int, part: float) -> None:
+    found = right(part, 60, seed)
+    resampled = Resampled(np.ones(60, int), {0: [found], 1: [found]}, ACCURACY, draws=50)
+    gap = resampled.difference(0, 1)
+    assert (gap.mean, gap.low, gap.high) == (0.0, 0.0, 0.0)
+
+
+def test_rows_in_common_cancel_out() -> None:
+    """Of 200 rows one of the two gets ten more right: alone, either's interval hides that."""
+    labels = np.ones(200, int)
+    worse = right(0.8, 200, 0)
+    better = worse.copy()
+    better[np.flatnonzero(worse == 0)[:10]] = 1
+    resampled = Resampled(labels, {0: [better], 1: [worse]}, ACCURACY)
+    assert resampled.interval(0).low < resampled.interval(1).high
+    gap = resampled.difference(0, 1)
+    assert gap.mean == pytest.approx(0.05)
+    assert gap.low > 0
+    other = resampled.difference(1, 0)
+    assert (other.low, other.high) == (pytest.approx(-gap.high), pytest.approx(-gap.low))
+
+
+def test_predictions_of_other_rows_are_refused() -> None:
+    with pytest.raises(ValueError, match="configuration 3 has no predictions of all 4 rows"):
+        Resampled(np.ones(4, int), {3: [np.ones(5, int)]}, ACCURACY)
+
+
+LORA = {"method": {"lora": {"rank": 4}}, "learning_rate": 1e-3}
+HEAD = {"method": {"head": {}}}
+IA3 = {"method": {"peft": {"type": "ia3"}}, "learning_rate": 1e-3}
+
+
+def searched() -> Any:
+    return study(
+        trial(0, score=0.80, params=100.0, settings=LORA),
+        trial(1, score=0.90, params=200.0, settings=LORA),
+        trial(2, score=0.85, params=300.0, settings=LORA),
+        trial(3, score=0.60, params=0.0, settings=HEAD, label="head"),
+        trial(4, score=0.60, params=0.0, settings=HEAD, label="head"),
+        trial(5, score=0.99, params=1.0, settings=LORA, state="pruned"),
+        trial(6, score=0.70, params=50.0, settings=IA3, label="peft IA3"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("top", "numbers"), [("front", [0, 1, 3, 4, 6]), (1, [1, 3, 6]), (2, [1, 2, 3, 4, 6])]
+)
+def test_the_best_of_every_method_are_chosen(top: Any, numbers: list[int]) -> None:
+    assert [t.number for t in chosen(searched(), top)] == numbers
+
+
+def confirmed_run(root: Path, parts: dict[int, tuple[float, ...]], **about: Any) -> None:
+    """Files of a run whose configurations are right in these parts of 200 rows, by seed."""
+    folder = root / FOLDER
+    folder.mkdir()
+    labels = {"metric": "accuracy", "seeds": [1, 2], "apart": True}
+    labels["labels"] = {"validation": [1] * 200}
+    (folder / LABELS).write_text(json.dumps(labels | about))
+    params = {t.number: t.measures["trainable_params"] for t in searched().trials}
+    for number, of_seeds in parts.items():
+        for seed, part in enumerate(of_seeds, start=1):
+            content = {
+                "trial": number,
+                "seed": seed,
+                "measures": {"trainable_params": params[number], "train_seconds": 10.0},
+                "scores": {"validation": {"score": part, "accuracy": part}},
+                "predictions": {"validation": right(part, 200, 0).tolist()},
+            }
+            (folder / file_of(number, seed)).write_text(json.dumps(content))
+
+
+def test_members_come_best_first_with_what_they_are_no_better_than(tmp_path: Path) -> None:
+    confirmed_run(
+        tmp_path, {0: (0.80, 0.80), 1: (0.805, 0.80), 3: (0.5, 0.52), 6: (0.9,), 2: (0.8, 0.7)}
+    )
+    (found,) = compare(searched(), tmp_path)
+    assert (found.split, found.rows, found.seeds, found.apart) == ("validation", 200, (1, 2), True)
+    # The sixth lacks a seed.
+    assert [m.trial for m in found.members] == [1, 0, 2, 3]
+    by_trial = {m.trial: m for m in found.members}
+    assert by_trial[1].score.mean == pytest.approx(0.8025)
+    assert by_trial[1].chosen_with == 0.90
+    assert by_trial[1].no_better_than == 0
+    assert by_trial[0].no_better_than is None
+    assert by_trial[2].no_better_than == 0
+    assert [m.trial for m in found.members if m.on_front] == [1, 0, 3]
+    gaps = {(d.trial, d.other): d.larger_than_noise for d in found.differences}
+    assert gaps[1, 0] is False
+    assert gaps[1, 3] is gaps[0, 3] is True
+    assert len(gaps) == 6
+
+
+def test_what_is_written_is_read_back_and_shown(tmp_path: Path) -> None:
+    confirmed_run(tmp_path, {0: (0.8, 0.8), 1: (0.9, 0.9), 3: (0.5, 0.5)})
+    found = compare(searched(), tmp_path)
+    write_confirmations(found, tmp_path)
+    assert read_confirmations(tmp_path) == found
+    assert read_confirmations(tmp_path / "elsewhere") == []
+    figure = confirmed_figure(searched(), found[0])
+    bars = [trace for trace in figure.data if trace.error_y.array is not None]
+    assert {trace.name for trace in bars} == {"lora", "head"}
+    assert sum(len(trace.y) for trace in bars) == 3
+    write_report(searched(), tmp_path / "report.html", found)
+    page = (tmp_path / "report.html").read_text()
+    assert "Confirmed with 2 fresh seeds" in page
+    assert "on which no choice was made" in page
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    confirmed_run(tmp_path, {0: (0.8, 0.8)})
+    (tmp_path / FOLDER / file_of(0, 2)).write_text("{")
+    with pytest.raises(ValueError, match=r"00000-seed2.json is damaged"):
+        compare(searched(), tmp_path)
+    (tmp_path / "confirm.json").write_text('[{"members": 3}]')
+    with pytest.raises(ValueError, match=r"confirm.json is damaged"):
+        read_confirmations(tmp_path)
