@@ -1,0 +1,189 @@
+"""Methods against each other over tasks: the table that a comparison comes down to."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from search.record import StudyRecord
+from search.results.confirmed import Confirmation, Confirmed
+from search.results.noise import Interval
+from search.results.published import MODEL, PUBLISHED
+from search.results.units import MISSING, readable
+from search.spec.tasks import TASKS
+from search.writing import write_atomically
+
+METHODS = ("full", "lora", "adalora", "vera", "sora", "elora", "aflora", "head")
+BASE = "lora"
+_GLUE = tuple(TASKS)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The best configuration of a method on a task.
+
+    Attributes:
+        trial: its number in that task's search.
+        label: a short name made of its settings.
+        score: mean over fresh seeds with its interval.
+        params: trainable parameters, average over steps and seeds.
+        seconds: of training, mean over seeds.
+        seconds_to_base: the same as a multiple of the best LoRA's on the task; None without one.
+    """
+
+    trial: int
+    label: str
+    score: Interval
+    params: float
+    seconds: float
+    seconds_to_base: float | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Methods × tasks.
+
+    Attributes:
+        model: the backbone.
+        tasks: task, metric, split, rows and seeds of each column.
+        rows: method → cell of each task; None where it was not confirmed there.
+    """
+
+    model: str
+    tasks: tuple[tuple[str, str, str, int, int], ...]
+    rows: dict[str, tuple[Cell | None, ...]]
+
+
+def compare_methods(runs: Sequence[tuple[StudyRecord, Confirmation]]) -> Comparison:
+    """Of every method on every task the configuration that scored best in the search.
+
+    It was chosen by the search's score, never by that of the fresh seeds, so that what is told of
+    it is not flattered.
+
+    Raises:
+        ValueError: there is nothing to compare, the runs have different models, or two have one
+            task and split.
+    """
+    if not runs:
+        raise ValueError("nothing was confirmed; python -m search.confirm RUN does so")
+    models = list(dict.fromkeys(study.model for study, _ in runs))
+    if len(models) > 1:
+        raise ValueError(f"the runs have different models: {', '.join(models)}")
+    columns = sorted(runs, key=lambda run: (_order(run[0].task), run[1].split))
+    names = [(study.task, confirmation.split) for study, confirmation in columns]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"two runs are of the task {twice[0][0]}")
+    best = [_best(confirmation) for _, confirmation in columns]
+    found = {method for of_task in best for method in of_task}
+    order = [method for method in METHODS if method in found]
+    order += sorted(found - set(order))
+    return Comparison(
+        models[0],
+        tuple((study.task, study.metric, c.split, c.rows, len(c.seeds)) for study, c in columns),
+        {method: tuple(_cell(of_task, method) for of_task in best) for method in order},
+    )
+
+
+def _order(task: str) -> tuple[int, str]:
+    return (_GLUE.index(task) if task in _GLUE else len(_GLUE), task)
+
+
+def _best(confirmation: Confirmation) -> dict[str, Confirmed]:
+    best: dict[str, Confirmed] = {}
+    for member in confirmation.members:
+        held = best.get(member.method)
+        if held is None or _worth(member) > _worth(held):
+            best[member.method] = member
+    return best
+
+
+def _worth(member: Confirmed) -> tuple[float, float]:
+    return member.chosen_with, -member.measures["trainable_params"]
+
+
+def _cell(best: dict[str, Confirmed], method: str) -> Cell | None:
+    if method not in best:
+        return None
+    member = best[method]
+    seconds = member.measures["train_seconds"]
+    base = best[BASE].measures["train_seconds"] if BASE in best else None
+    return Cell(
+        member.trial,
+        member.label,
+        member.score,
+        member.measures["trainable_params"],
+        seconds,
+        None if base is None else seconds / base,
+    )
+
+
+def as_markdown(comparison: Comparison) -> str:
+    """The table as people read it, with the paper's rows where the model is the paper's."""
+    heads = [f"{task}<br>{metric}" for task, metric, *_ in comparison.tasks]
+    lines = [
+        "| method | trainable parameters | training time | " + " | ".join(heads) + " |",
+        "| --- | --- | --- |" + " --- |" * len(heads),
+    ]
+    for method, cells in comparison.rows.items():
+        shown = " | ".join(_shown(cell) for cell in cells)
+        lines.append(f"| {method} | {_params(cells)} | {_times(cells)} | {shown} |")
+        if comparison.model == MODEL and method in PUBLISHED:
+            millions, scores = PUBLISHED[method]
+            values = [scores.get(task) for task, *_ in comparison.tasks]
+            told = " | ".join(MISSING if v is None else f"{v / 100:.4f}" for v in values)
+            lines.append(f"| {method}, published | {millions:g} M | {MISSING} | {told} |")
+    columns = "; ".join(
+        f"{task}: {split}, {rows} rows, {seeds} seeds"
+        for task, _, split, rows, seeds in comparison.tasks
+    )
+    lines += [
+        "",
+        f"{comparison.model}. Of each method the configuration that scored best in the search, "
+        "trained again with fresh seeds; mean and 95 % interval of a bootstrap over seeds and rows "
+        f"({columns}). Trainable parameters are averages over steps, the head left out; training "
+        f"time is relative to {BASE}'s on the same task. Both are ranges over tasks.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _shown(cell: Cell | None) -> str:
+    if cell is None:
+        return MISSING
+    return f"{cell.score.mean:.4f} ({cell.score.low:.4f} … {cell.score.high:.4f})"
+
+
+def _params(cells: Sequence[Cell | None]) -> str:
+    values = [cell.params for cell in cells if cell is not None]
+    ends = [readable("trainable_params", value) for value in (min(values), max(values))]
+    return ends[0] if ends[0] == ends[1] else " … ".join(ends)
+
+
+def _times(cells: Sequence[Cell | None]) -> str:
+    values = [c.seconds_to_base for c in cells if c is not None and c.seconds_to_base is not None]
+    if not values:
+        return MISSING
+    ends = [f"{value:.2f} ×" for value in (min(values), max(values))]
+    return ends[0] if ends[0] == ends[1] else " … ".join(ends)
+
+
+def write_comparison(comparison: Comparison, root: Path) -> list[Path]:
+    """Write ``table.md`` and ``table.csv``; the latter has a row for each method and task."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        ["method", "task", "metric", "split", "rows", "seeds", "trial", "label", "mean", "low",
+         "high", "trainable_params", "train_seconds", "seconds_to_lora"]
+    )  # fmt: skip
+    for method, cells in comparison.rows.items():
+        for about, cell in zip(comparison.tasks, cells, strict=True):
+            if cell is not None:
+                values = (cell.trial, cell.label, cell.score.mean, cell.score.low, cell.score.high,
+                          cell.params, cell.seconds, cell.seconds_to_base)  # fmt: skip
+                writer.writerow([method, *about, *("" if v is None else v for v in values)])
+    paths = [root / "table.md", root / "table.csv"]
+    for path, content in zip(paths, (as_markdown(comparison), text.getvalue()), strict=True):
+        write_atomically(path, content)
+    return paths

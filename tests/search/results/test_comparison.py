@@ -1,0 +1,94 @@
+"""The table of methods over tasks."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from search.record import StudyRecord
+from search.results.comparison import as_markdown, compare_methods, write_comparison
+from search.results.confirmed import Confirmation, Confirmed
+from search.results.noise import Interval
+from tests.search.records import study
+
+
+def member(trial: int, method: str, mean: float, **change: float) -> Confirmed:
+    values = {"chosen_with": mean, "params": 1000.0, "seconds": 10.0} | change
+    return Confirmed(
+        trial=trial,
+        label=f"{method} r4",
+        method=method,
+        chosen_with=values["chosen_with"],
+        scores=(mean, mean),
+        score=Interval(mean, mean - 0.01, mean + 0.01),
+        measures={"trainable_params": values["params"], "train_seconds": values["seconds"]},
+        on_front=True,
+        no_better_than=None,
+    )
+
+
+def run(task: str, *members: Confirmed, model: str = "tiny") -> tuple[StudyRecord, Confirmation]:
+    record = dataclasses.replace(study(), task=task, model=model)
+    return record, Confirmation("validation", 277, (1, 2), True, members, ())
+
+
+def test_a_method_is_told_of_by_what_scored_best_in_the_search(tmp_path: Path) -> None:
+    rte = run(
+        "rte",
+        member(1, "lora", 0.70, seconds=20.0),
+        # Better with fresh seeds, but that must not choose it.
+        member(2, "aflora", 0.80, chosen_with=0.60),
+        member(3, "aflora", 0.75, chosen_with=0.90, params=100.0, seconds=15.0),
+    )
+    cola = run("cola", member(4, "lora", 0.5), member(5, "peft IA3", 0.4))
+    found = compare_methods([rte, cola])
+    assert [task for task, *_ in found.tasks] == ["cola", "rte"]
+    assert list(found.rows) == ["lora", "aflora", "peft IA3"]
+    missing, aflora = found.rows["aflora"]
+    assert missing is None
+    assert aflora is not None
+    assert (aflora.trial, aflora.params, aflora.seconds_to_base) == (3, 100.0, 0.75)
+    text = as_markdown(found)
+    assert "| aflora | 100 | 0.75 × | – | 0.7500 (0.7400 … 0.7600) |" in text
+    assert "published" not in text
+    write_comparison(found, tmp_path)
+    assert (tmp_path / "table.md").read_text() == text
+    with (tmp_path / "table.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(r["method"], r["task"], r["trial"]) for r in rows] == [
+        ("lora", "cola", "4"),
+        ("lora", "rte", "1"),
+        ("aflora", "rte", "3"),
+        ("peft IA3", "cola", "5"),
+    ]
+    assert float(rows[2]["seconds_to_lora"]) == 0.75
+
+
+def test_the_paper_s_rows_stand_beside_those_of_its_model() -> None:
+    deberta = run("rte", member(1, "lora", 0.85), model="microsoft/deberta-v3-base")
+    text = as_markdown(compare_methods([deberta]))
+    assert "| lora, published | 1.33 M | – | 0.8532 |" in text
+
+
+def test_without_lora_there_is_no_relative_time() -> None:
+    (cell,) = compare_methods([run("rte", member(1, "head", 0.5))]).rows["head"]
+    assert cell is not None
+    assert cell.seconds_to_base is None
+
+
+@pytest.mark.parametrize(
+    ("runs", "message"),
+    [
+        ([], "nothing was confirmed"),
+        ([run("rte"), run("cola", model="other")], "different models: tiny, other"),
+        ([run("rte"), run("rte")], "two runs are of the task rte"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(
+    runs: list[tuple[StudyRecord, Confirmation]], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        compare_methods(runs)
