@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from search.spec.distributions import Group
 from search.spec.enqueue import Enqueued, enqueued, front_of
-from search.spec.errors import Mistake, SpecError
+from search.spec.errors import Mistake, SpecError, did_you_mean
 from search.spec.schema import DATA_SOURCES, Space
 from search.spec.tree import parse_tree, pydantic_mistakes
 
@@ -104,6 +104,7 @@ def load_space(
         raise SpecError(source, [Mistake("(file)", f"cannot be read: {error}")]) from None
     content, lines, mistakes = _parse(text, source)
     mistakes += _override(content, overrides)
+    mistakes += _only_methods(content)
 
     space: Space | None = None
     try:
@@ -201,6 +202,36 @@ def _override(content: dict[str, Any], overrides: Sequence[str]) -> list[Mistake
             _settle_rivals(place, parts)
             place[parts[-1]] = value
     return mistakes
+
+
+def _only_methods(content: dict[str, Any]) -> list[Mistake]:
+    """``methods: [lora, head]`` leaves out the others, and what is enqueued of them."""
+    if "methods" not in content:
+        return []
+    wanted = content.pop("methods")
+    search = content.get("search")
+    method = search.get("method") if isinstance(search, Mapping) else None
+    there = method.get("choice", method) if isinstance(method, Mapping) else method
+    named = [there] if isinstance(there, str) else list(there or [])
+    if not isinstance(wanted, list) or not wanted:
+        return [Mistake("methods", f"takes a list of methods of the space, got {wanted!r}")]
+    unknown = [name for name in wanted if name not in named]
+    if unknown:
+        what = f"{unknown[0]!r} is no method of this space; {did_you_mean(unknown[0], named)}"
+        return [Mistake("methods", what)]
+    assert isinstance(search, Mapping)
+    settings = there if isinstance(there, Mapping) else {name: {} for name in named}
+    kept = {name: settings[name] for name in named if name in wanted}
+    content["search"] = {**search, "method": {"choice": kept}}
+    queue = content.get("enqueue")
+    if isinstance(queue, list):
+        content["enqueue"] = [entry for entry in queue if not _names_another(entry, wanted)]
+    return []
+
+
+def _names_another(entry: Any, wanted: Sequence[str]) -> bool:
+    method = entry.get("method") if isinstance(entry, Mapping) else None
+    return isinstance(method, Mapping) and not set(method) & set(wanted)
 
 
 def _settle_rivals(section: dict[str, Any], parts: list[str]) -> None:

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from search.spec import SpecError, load_space
-from search.spec.nodes import shapes_of
+from search.spec.nodes import methods_of, shapes_of
 from search.spec.settings import AFLoRASettings, EpochsSettings, TrialSettings
 from search.spec.tree import variants
 
@@ -453,3 +453,35 @@ def test_a_damaged_front_is_no_warm_start(tmp_path: Path, content: str) -> None:
         load_space(QUICKSTART, [f"warm_start={tmp_path / 'front.json'}"])
     # A run that has begun needs the earlier one no more.
     assert load_space(QUICKSTART, [f"warm_start={tmp_path / 'gone'}"], resumed=True).enqueued
+
+
+METHODS = {"choice": {"aflora": {}, "lora": {"rank": 2}, "head": {}}}
+
+
+def test_methods_can_be_left_out_with_what_is_enqueued_of_them(tmp_path: Path) -> None:
+    queue = [
+        {"method": {"lora": {"rank": 2}}, "learning_rate": 1e-3, "head_learning_rate": 1e-3},
+        {"method": {"aflora": {}}, "learning_rate": 1e-3, "head_learning_rate": 1e-3},
+    ]
+    path = changed(tmp_path, **search_of(METHODS), enqueue=queue)
+    loaded = load_space(path, ["methods=[lora, head]"])
+    assert set(methods_of(loaded.tree).options) == {"lora", "head"}
+    assert [list(entry.settings["method"]) for entry in loaded.enqueued] == [["lora"]]
+    assert load_space(path).resolved() != loaded.resolved()
+    again = write(tmp_path, yaml.safe_dump(loaded.resolved()))
+    assert load_space(again).resolved() == loaded.resolved()
+
+
+@pytest.mark.parametrize(
+    ("methods", "message"),
+    [
+        ("[lorra]", "methods: 'lorra' is no method of this space; did you mean 'lora'?"),
+        ("[]", "takes a list of methods"),
+        ("lora", "takes a list of methods"),
+    ],
+)
+def test_methods_that_are_not_there_are_named(tmp_path: Path, methods: str, message: str) -> None:
+    path = changed(tmp_path, **search_of(METHODS))
+    with pytest.raises(SpecError) as caught:
+        load_space(path, [f"methods={methods}"])
+    assert message in str(caught.value)
