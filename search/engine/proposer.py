@@ -99,6 +99,7 @@ class Proposer:
         self._tried: set[str] = set()
         self._failed: dict[str, int] = {}
         self._complete = self._feasible = 0
+        self._front: list[list[float]] = []
         self._lock = threading.Lock()
         self._events: deque[Callable[[], None]] = deque()
         for trial in trials:
@@ -131,10 +132,19 @@ class Proposer:
         if settings is not None:
             self._tried.add(_key(flattened(settings)))
         if complete:
-            self._complete += 1
-            self._feasible += all(value <= 0 for value in trial.constraints.values())
+            self._count(self._minimised(trial.values), trial.constraints)
         if trial.state == TrialState.FAIL and "settings" in trial.user_attrs:
             self._failed[_key(flattened(trial.user_attrs["settings"]))] = trial.number
+
+    def _count(self, values: list[float], violations: Mapping[str, float]) -> None:
+        """A complete trial: does it keep to the limits, and does any other dominate it?"""
+        self._complete += 1
+        if any(value > 0 for value in violations.values()):
+            return
+        self._feasible += 1
+        if not any(_dominates(other, values) for other in self._front):
+            self._front = [other for other in self._front if not _dominates(values, other)]
+            self._front.append(values)
 
     def _minimised(self, values: Sequence[float]) -> list[float]:
         return [
@@ -166,9 +176,8 @@ class Proposer:
                 self._storage.set_trial_system_attr(trial_id, f"constraints:{name}", violation)
             minimised = self._minimised(values) if values is not None else None
             self._storage.set_trial_state_values(trial_id, state, minimised)
-            if state == TrialState.COMPLETE:
-                self._complete += 1
-                self._feasible += all(value <= 0 for value in violations.values())
+            if minimised is not None:
+                self._count(minimised, violations)
             elif state == TrialState.FAIL:
                 self._failed[_key(flattened(settings))] = number
 
@@ -233,7 +242,13 @@ class Proposer:
         trial_id = self._storage.create_new_trial(self._study_id)
         for attempt in range(ATTEMPTS):
             sampler = make_sampler(
-                self._config, self._seed, number, attempt, self._complete, self._feasible
+                self._config,
+                self._seed,
+                number,
+                attempt,
+                self._complete,
+                self._feasible,
+                len(self._front),
             )
             # A study object keeps trials it has read; a new one sees what is there now.
             study = optuna.load_study(study_name=_NAME, storage=self._storage, sampler=sampler)
@@ -276,6 +291,10 @@ def _drawing(study: optuna.Study, trial: FrozenTrial, sampler: BaseSampler) -> D
         return sampler.sample_independent(study, trial, name, distribution)
 
     return draw
+
+
+def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
+    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
 
 
 def _only(distribution: Any) -> float:

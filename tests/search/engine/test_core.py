@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from search.engine.failures import Failure
 from search.engine.proposals import params_of
@@ -199,7 +201,37 @@ def test_pruned_trials_never_count_among_tpe_s_good_ones(tmp_path: Path) -> None
     """With 5 complete and 60 pruned trials the good ones are a part of the 5."""
     from search.engine.samplers import make_sampler
 
-    sampler: Any = make_sampler(Sampler(startup=4), 0, 65, 0, complete=5, feasible=5)
-    assert sampler._gamma(65) == 1
-    early = make_sampler(Sampler(startup=6), 0, 65, 0, complete=5, feasible=5)
+    def good(complete: int, feasible: int, front: int) -> int:
+        config = Sampler(startup=4)
+        sampler: Any = make_sampler(
+            config, 0, 65, 0, complete=complete, feasible=feasible, front=front
+        )
+        return int(sampler._gamma(65))
+
+    assert good(5, 5, 1) == 1
+    # All of a front, never less than a tenth, never what breaks a limit.
+    assert good(5, 5, 3) == 3
+    assert good(40, 40, 1) == 4
+    assert good(40, 2, 1) == 2
+    assert good(400, 400, 60) == 25
+    early = make_sampler(Sampler(startup=6), 0, 65, 0, complete=5, feasible=5, front=1)
     assert type(early).__name__ == "RandomSampler"
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3).map(float), st.integers(0, 3).map(float), st.booleans()),
+        max_size=15,
+    )
+)
+def test_the_front_that_tpe_takes_for_good_is_the_front(found: list[Any]) -> None:
+    from search.engine.proposer import Proposer
+    from search.pareto import non_dominated
+    from tests.search.engine.curves import TREE
+
+    proposer = Proposer(TREE, None, Sampler(), ["score", "trainable_params"], (), 0, [], {})
+    for score, cost, feasible in found:
+        proposer._count([-score, cost], {"x": 0.0 if feasible else 1.0})
+    kept = [[-score, cost] for score, cost, feasible in found if feasible]
+    assert len(proposer._front) == (int(non_dominated(kept).sum()) if kept else 0)
+    assert (proposer._complete, proposer._feasible) == (len(found), len(kept))
