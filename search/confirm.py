@@ -27,6 +27,7 @@ from search.results.confirmed import (  # noqa: E402
     write_confirmations,
 )
 from search.spec import LoadedSpace, Mistake, SpecError, load_space  # noqa: E402
+from search.spec.nodes import methods_of  # noqa: E402
 from search.spec.schema import Confirm  # noqa: E402
 from search.spec.tasks import Task  # noqa: E402
 from search.writing import write_atomically  # noqa: E402
@@ -69,9 +70,12 @@ def confirm(
     folder = directory.root / FOLDER
     folder.mkdir(exist_ok=True)
     labels = {split: encoded.labels.tolist() for split, encoded in splits.items()}
-    about = {"metric": task.metric, "seeds": seeds, "apart": apart, "labels": labels}
+    about = {"metric": task.metric, "apart": apart, "labels": labels}
     write_atomically(folder / LABELS, json.dumps(about) + "\n")
     members = chosen(study, wanted.top)
+    for method in methods_of(loaded.tree).options:
+        if not any(method in trial.settings["method"] for trial in members):
+            say(f"No trial of {method} is complete and within the limits: none is confirmed.")
     todo = [
         (trial, seed)
         for seed in seeds
@@ -145,6 +149,7 @@ def _main(options: argparse.Namespace) -> int:
     if not directory.holds_run:
         raise SpecError(options.run, [Mistake("RUN", "holds no run (no study.db)")])
     loaded = load_space(directory.space, options.overrides, resumed=True)
+    _check_unchanged(loaded, load_space(directory.space, resumed=True))
     with ExitStack() as held:
         held.enter_context(RunLock(directory))
         try:
@@ -169,6 +174,26 @@ def _main(options: argparse.Namespace) -> int:
         write_all(directory)
         print(directory.report)
         return 0 if whole else 1
+
+
+def _check_unchanged(loaded: LoadedSpace, before: LoadedSpace) -> None:
+    """What is confirmed is what was searched: where it runs may differ, how it trains may not."""
+    was, now = before.resolved(), loaded.resolved()
+    changed = [
+        Mistake(key, f"was {was.get(key)!r} in the search, is now {now.get(key)!r}")
+        for key in sorted({*was, *now} - {"confirm", "resources"})
+        if _of_training(key, was) != _of_training(key, now)
+    ]
+    if changed:
+        raise SpecError("--set", changed)
+
+
+def _of_training(key: str, resolved: dict[str, Any]) -> Any:
+    """A section without where its data lies, which the fingerprint tells better."""
+    section = resolved.get(key)
+    if key == "data" and isinstance(section, dict):
+        return {k: v for k, v in section.items() if k not in {"dir", "path", "files"}}
+    return section
 
 
 if __name__ == "__main__":

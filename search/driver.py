@@ -85,7 +85,7 @@ class Driver:
         self._console = console
         self._resume = resume
         self._again = again
-        #: Whether the search came to its end and was not stopped.
+        #: Whether the search came to its end, by whatever limit, and nobody stopped it.
         self.ended_by_itself = False
 
     def run(self) -> int:
@@ -147,7 +147,7 @@ class Driver:
         study.close()
         if engine.spent is not None and engine.ending is None:
             self._console.print(f"Nothing is left to propose: {engine.spent}.")
-        self.ended_by_itself = engine.ending is None
+        self.ended_by_itself = not (engine.ending or "").startswith("stopped by")
         self._say_goodbye(record, engine.ending)
         return self._status(record, engine.ending)
 

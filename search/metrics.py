@@ -66,6 +66,37 @@ def measures_of(
     return {"score": measures[task.metric]} | measures
 
 
+def from_confusion(metric: Metric, counts: NDArray[np.floating]) -> NDArray[np.float64]:
+    """A metric of classes from how often each class was taken for each, many times at once.
+
+    The same as scikit-learn's functions, which take a millisecond for each.
+
+    Args:
+        metric: one of classes.
+        counts: true class × predicted class, shape (…, classes, classes).
+
+    Returns:
+        Shape (…).
+    """
+    total = counts.sum(axis=(-2, -1))
+    right = np.trace(counts, axis1=-2, axis2=-1)
+    if metric == "accuracy":
+        return np.asarray(right / total)
+    true, found = counts.sum(axis=-1), counts.sum(axis=-2)
+    if metric == "matthews":
+        covariance = right * total - (true * found).sum(axis=-1)
+        spread = (total**2 - (true**2).sum(axis=-1)) * (total**2 - (found**2).sum(axis=-1))
+        none = np.zeros_like(total)
+        return np.asarray(np.divide(covariance, np.sqrt(spread), out=none, where=spread > 0))
+    hits = np.diagonal(counts, axis1=-2, axis2=-1)
+    named = true + found
+    f1 = np.divide(2 * hits, named, out=np.zeros_like(named), where=named > 0)
+    if metric == "f1":
+        return np.asarray(f1[..., 1])
+    # As scikit-learn has it, over the classes that occur or are named.
+    return np.asarray(f1.sum(axis=-1) / (named > 0).sum(axis=-1))
+
+
 def metric_of(metric: Metric) -> Callable[[Any, Any], float]:
     """The function of labels and predictions behind a name."""
     return _METRICS[metric]

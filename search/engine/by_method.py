@@ -24,7 +24,8 @@ class MethodProposers:
     """Proposes for the method that has had the fewest trials, from what its own trials taught.
 
     One sampler for all would take most of its good examples from the best method and learn little
-    of how the others want to be set. Arguments are those of :class:`Proposer`.
+    of how the others want to be set. Arguments are those of :class:`Proposer`, and how many trials
+    a method has at the most.
     """
 
     def __init__(
@@ -37,9 +38,11 @@ class MethodProposers:
         seed: int,
         trials: Sequence[FrozenTrial],
         attributes: Mapping[str, Any],
+        most: int,
     ) -> None:
         self._methods = list(methods_of(tree).options)
         self._distribution = CategoricalDistribution(self._methods)
+        self._most = most
         # Global number → method, and number among the method's own.
         self._places: list[tuple[str, int]] = []
         of_method: dict[str, list[FrozenTrial]] = {method: [] for method in self._methods}
@@ -90,7 +93,8 @@ class MethodProposers:
     def propose(self) -> Draft | None:
         """Draw a configuration; None where no method has one left that is worth a try."""
         had = [method for method, _ in self._places]
-        for method in sorted(self._methods, key=had.count):
+        left = [method for method in self._methods if had.count(method) < self._most]
+        for method in sorted(left, key=had.count):
             draft = self._proposers[method].propose()
             if draft is not None:
                 number = len(self._places)

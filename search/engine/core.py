@@ -6,6 +6,7 @@ import dataclasses
 import math
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from optuna.trial import TrialState
 
@@ -46,7 +47,10 @@ class Engine:
         self._lock = threading.RLock()
         self._ledger = Ledger(study, policy.limits)
         self._watch = BudgetWatch(policy.budget, self._names)
-        propose_from = MethodProposers if policy.budget.trials_per_method else Proposer
+        most = policy.budget.trials_per_method
+        propose_from: Callable[..., Proposer | MethodProposers] = (
+            Proposer if most is None else partial(MethodProposers, most=most)
+        )
         self._proposer = propose_from(
             policy.tree,
             policy.length,

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from search.record import StudyRecord
-from search.results.confirmed import Confirmation, Confirmed
+from search.record import StudyRecord, TrialRecord
+from search.results.confirmed import Confirmation, Confirmed, method_of
 from search.results.noise import Interval
 from search.results.published import MODEL, PUBLISHED
 from search.results.units import MISSING, readable
@@ -32,6 +32,7 @@ class Cell:
         params: trainable parameters, average over steps and seeds.
         seconds: of training, mean over seeds.
         seconds_to_base: the same as a multiple of the best LoRA's on the task; None without one.
+        best: number of the trial that scored best in the search, where that is another.
     """
 
     trial: int
@@ -40,6 +41,7 @@ class Cell:
     params: float
     seconds: float
     seconds_to_base: float | None
+    best: int | None
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def compare_methods(runs: Sequence[tuple[StudyRecord, Confirmation]]) -> Compari
     """Of every method on every task the configuration that scored best in the search.
 
     It was chosen by the search's score, never by that of the fresh seeds, so that what is told of
-    it is not flattered.
+    it is not flattered. Where the method's best was not confirmed the cell says which it is.
 
     Raises:
         ValueError: there is nothing to compare, the runs have different models, or two have one
@@ -77,13 +79,20 @@ def compare_methods(runs: Sequence[tuple[StudyRecord, Confirmation]]) -> Compari
     if twice := [name for name in names if names.count(name) > 1]:
         raise ValueError(f"two runs are of the task {twice[0][0]}")
     best = [_best(confirmation) for _, confirmation in columns]
-    found = {method for of_task in best for method in of_task}
+    top = [_best_of_search(study) for study, _ in columns]
+    found = {method for of_task in top for method in of_task}
     order = [method for method in METHODS if method in found]
     order += sorted(found - set(order))
     return Comparison(
         models[0],
         tuple((study.task, study.metric, c.split, c.rows, len(c.seeds)) for study, c in columns),
-        {method: tuple(_cell(of_task, method) for of_task in best) for method in order},
+        {
+            method: tuple(
+                _cell(of_task, method, first.get(method))
+                for of_task, first in zip(best, top, strict=True)
+            )
+            for method in order
+        },
     )
 
 
@@ -100,11 +109,24 @@ def _best(confirmation: Confirmation) -> dict[str, Confirmed]:
     return best
 
 
+def _best_of_search(study: StudyRecord) -> dict[str, int]:
+    best: dict[str, TrialRecord] = {}
+    for trial in study.in_state("complete"):
+        held = best.get(method_of(trial))
+        if trial.feasible and (held is None or _key(trial) > _key(held)):
+            best[method_of(trial)] = trial
+    return {method: trial.number for method, trial in best.items()}
+
+
+def _key(trial: TrialRecord) -> tuple[float, float]:
+    return trial.measures["score"], -trial.measures["trainable_params"]
+
+
 def _worth(member: Confirmed) -> tuple[float, float]:
     return member.chosen_with, -member.measures["trainable_params"]
 
 
-def _cell(best: dict[str, Confirmed], method: str) -> Cell | None:
+def _cell(best: dict[str, Confirmed], method: str, top: int | None) -> Cell | None:
     if method not in best:
         return None
     member = best[method]
@@ -117,12 +139,19 @@ def _cell(best: dict[str, Confirmed], method: str) -> Cell | None:
         member.measures["trainable_params"],
         seconds,
         None if base is None else seconds / base,
+        None if top in (None, member.trial) else top,
     )
 
 
 def as_markdown(comparison: Comparison) -> str:
     """The table as people read it, with the paper's rows where the model is the paper's."""
-    heads = [f"{task}<br>{metric}" for task, metric, *_ in comparison.tasks]
+    named = [task for task, *_ in comparison.tasks]
+    columns = [
+        f"{task} {split.removeprefix('validation_')}" if named.count(task) > 1 else task
+        for task, _, split, *_ in comparison.tasks
+    ]
+    metrics = [metric for _, metric, *_ in comparison.tasks]
+    heads = [f"{column}<br>{metric}" for column, metric in zip(columns, metrics, strict=True)]
     lines = [
         "| method | trainable parameters | training time | " + " | ".join(heads) + " |",
         "| --- | --- | --- |" + " --- |" * len(heads),
@@ -132,10 +161,16 @@ def as_markdown(comparison: Comparison) -> str:
         lines.append(f"| {method} | {_params(cells)} | {_times(cells)} | {shown} |")
         if comparison.model == MODEL and method in PUBLISHED:
             millions, scores = PUBLISHED[method]
-            values = [scores.get(task) for task, *_ in comparison.tasks]
+            values = [scores.get(column) for column in columns]
             told = " | ".join(MISSING if v is None else f"{v / 100:.4f}" for v in values)
             lines.append(f"| {method}, published | {millions:g} M | {MISSING} | {told} |")
-    columns = "; ".join(
+    others = [
+        f"{method} on {column}: trial {cell.best} scored better in the search and was not confirmed"
+        for method, cells in comparison.rows.items()
+        for column, cell in zip(columns, cells, strict=True)
+        if cell is not None and cell.best is not None
+    ]
+    about = "; ".join(
         f"{task}: {split}, {rows} rows, {seeds} seeds"
         for task, _, split, rows, seeds in comparison.tasks
     )
@@ -143,8 +178,9 @@ def as_markdown(comparison: Comparison) -> str:
         "",
         f"{comparison.model}. Of each method the configuration that scored best in the search, "
         "trained again with fresh seeds; mean and 95 % interval of a bootstrap over seeds and rows "
-        f"({columns}). Trainable parameters are averages over steps, the head left out; training "
-        f"time is relative to {BASE}'s on the same task. Both are ranges over tasks.",
+        f"({about}). Trainable parameters are averages over steps, the head left out; training "
+        f"time is relative to {BASE}'s on the same task. Both are ranges over tasks."
+        + "".join(f" \\* {other}." for other in others),
     ]
     return "\n".join(lines) + "\n"
 
@@ -152,11 +188,14 @@ def as_markdown(comparison: Comparison) -> str:
 def _shown(cell: Cell | None) -> str:
     if cell is None:
         return MISSING
-    return f"{cell.score.mean:.4f} ({cell.score.low:.4f} … {cell.score.high:.4f})"
+    star = "" if cell.best is None else " \\*"
+    return f"{cell.score.mean:.4f} ({cell.score.low:.4f} … {cell.score.high:.4f}){star}"
 
 
 def _params(cells: Sequence[Cell | None]) -> str:
     values = [cell.params for cell in cells if cell is not None]
+    if not values:
+        return MISSING
     ends = [readable("trainable_params", value) for value in (min(values), max(values))]
     return ends[0] if ends[0] == ends[1] else " … ".join(ends)
 

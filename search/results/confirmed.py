@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from search.metrics import metric_of
 from search.pareto.front import front
 from search.record import StudyRecord, TrialRecord
 from search.results.noise import Interval, Resampled
@@ -32,13 +31,16 @@ def method_of(trial: TrialRecord) -> str:
 def chosen(study: StudyRecord, top: Literal["front"] | int) -> list[TrialRecord]:
     """The configurations of every method that are trained again, in the order of their numbers.
 
+    None that breaks a limit.
+
     Args:
         study: whose complete trials are chosen from.
         top: ``front``: what no other configuration of the method dominates; or so many of each by
             their score, of two alike the one with fewer trainable parameters.
     """
     by_method: dict[str, list[TrialRecord]] = {}
-    for trial in study.in_state("complete"):
+    complete = study.in_state("complete")
+    for trial in (trial for trial in complete if trial.feasible):
         by_method.setdefault(method_of(trial), []).append(trial)
     found: list[TrialRecord] = []
     for trials in by_method.values():
@@ -102,7 +104,7 @@ class Confirmation:
     Attributes:
         split: on which it was measured.
         rows: of that split.
-        seeds: that every configuration was trained with.
+        seeds: that configurations were trained with; one may lack some, see its scores.
         apart: whether no choice was made on the split.
         members: in the order of their mean scores, best first.
         differences: of every two.
@@ -119,7 +121,7 @@ class Confirmation:
 def compare(study: StudyRecord, root: Path) -> list[Confirmation]:
     """Compare what lies in ``confirm/``: one confirmation for each split that was measured.
 
-    Configurations count whose every seed is there.
+    Configurations count that have two seeds or more, each with those it has.
 
     Raises:
         ValueError: a file is damaged.
@@ -130,13 +132,12 @@ def compare(study: StudyRecord, root: Path) -> list[Confirmation]:
     for path in sorted(folder.glob("*-seed*.json")):
         run = _read(path)
         runs.setdefault(run["trial"], {})[run["seed"]] = run
-    seeds = tuple(about["seeds"])
-    whole = {n: found for n, found in runs.items() if set(seeds) <= found.keys()}
+    whole = {n: dict(sorted(found.items())) for n, found in runs.items() if len(found) > 1}
     trials = {trial.number: trial for trial in study.trials}
     if not whole:
         return []
     return [
-        _confirmation(study, trials, whole, seeds, split, labels, about["metric"], about["apart"])
+        _confirmation(study, trials, whole, split, labels, about["metric"], about["apart"])
         for split, labels in about["labels"].items()
     ]
 
@@ -153,7 +154,6 @@ def _confirmation(
     study: StudyRecord,
     trials: dict[int, TrialRecord],
     runs: dict[int, dict[int, dict[str, Any]]],
-    seeds: Sequence[int],
     split: str,
     labels: list[float],
     metric: Metric,
@@ -161,13 +161,13 @@ def _confirmation(
 ) -> Confirmation:
     resampled = Resampled(
         labels,
-        {n: [found[seed]["predictions"][split] for seed in seeds] for n, found in runs.items()},
-        metric_of(metric),
+        {n: [run["predictions"][split] for run in found.values()] for n, found in runs.items()},
+        metric,
     )
     means = {
         n: {
-            name: float(np.mean([found[seed]["measures"][name] for seed in seeds]))
-            for name in found[seeds[0]]["measures"]
+            name: float(np.mean([run["measures"][name] for run in found.values()]))
+            for name in next(iter(found.values()))["measures"]
         }
         for n, found in runs.items()
     }
@@ -182,7 +182,7 @@ def _confirmation(
             label=trials[n].label,
             method=method_of(trials[n]),
             chosen_with=trials[n].measures["score"],
-            scores=tuple(found[seed]["scores"][split][metric] for seed in seeds),
+            scores=tuple(run["scores"][split][metric] for run in found.values()),
             score=scores[n],
             measures=means[n],
             on_front=n in on_front,
@@ -198,7 +198,8 @@ def _confirmation(
         for b in order[at + 1 :]
         for gap in [resampled.difference(a, b)]
     ]
-    return Confirmation(split, len(labels), tuple(seeds), apart, tuple(members), tuple(differences))
+    seeds = tuple(sorted({seed for found in runs.values() for seed in found}))
+    return Confirmation(split, len(labels), seeds, apart, tuple(members), tuple(differences))
 
 
 def _as_measured(trial: TrialRecord, measures: dict[str, float], study: StudyRecord) -> TrialRecord:

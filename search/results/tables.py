@@ -109,6 +109,7 @@ def confirmed_table(study: StudyRecord, confirmation: Confirmation) -> Table:
         ("configuration", "text"),
         (f"{study.metric}, mean", "number"),
         ("95 % interval", "number"),
+        ("seeds", "number"),
         ("in the search", "number"),
         *((title(name, study.metric), "number") for name in costs),
         ("no better than", "text"),
@@ -122,6 +123,7 @@ def confirmed_table(study: StudyRecord, confirmation: Confirmation) -> Table:
                 _configuration(trials[member.trial]),
                 _number(f"{member.score.mean:.4f}", member.score.mean),
                 _number(f"{member.score.low:.4f} … {member.score.high:.4f}", member.score.low),
+                _number(str(len(member.scores)), len(member.scores)),
                 _number(readable("score", member.chosen_with), member.chosen_with),
                 *(
                     _number(readable(name, member.measures[name]), member.measures[name])

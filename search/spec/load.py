@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,10 +128,22 @@ def load_space(
         if space is not None and space.warm_start is not None and warm and not mistakes:
             earlier, notes, mistakes = front_of(space.warm_start, tree)
             entries += earlier
+    if space is not None and not mistakes:
+        mistakes += _too_many(entries, space.budget.trials_per_method)
     if mistakes or space is None:
         placed = [_at_line(mistake, lines) for mistake in _distinct(mistakes)]
         raise SpecError(source, sorted(placed, key=lambda mistake: mistake.line or 0))
     return LoadedSpace(source, space, tree, tuple(entries), tuple(notes), lines)
+
+
+def _too_many(entries: Sequence[Enqueued], most: int | None) -> list[Mistake]:
+    """Every method is to have as many trials: none may have more than that enqueued."""
+    queued = Counter(next(iter(entry.settings["method"])) for entry in entries)
+    return [
+        Mistake("budget.trials_per_method", f"is {most}, but {count} of {method} are enqueued")
+        for method, count in queued.items()
+        if most is not None and count > most
+    ]
 
 
 def _parse(text: str, source: str) -> tuple[dict[str, Any], dict[str, int], list[Mistake]]:
@@ -212,7 +225,9 @@ def _only_methods(content: dict[str, Any]) -> list[Mistake]:
     search = content.get("search")
     method = search.get("method") if isinstance(search, Mapping) else None
     there = method.get("choice", method) if isinstance(method, Mapping) else method
-    named = [there] if isinstance(there, str) else list(there or [])
+    if not isinstance(there, str | list | Mapping):
+        return []  # what is wrong with it is said elsewhere
+    named = [there] if isinstance(there, str) else list(there)
     if not isinstance(wanted, list) or not wanted:
         return [Mistake("methods", f"takes a list of methods of the space, got {wanted!r}")]
     unknown = [name for name in wanted if name not in named]

@@ -263,7 +263,7 @@ class Confirm(_Section):
             every method, by their score.
     """
 
-    seeds: Annotated[int, Field(ge=2, strict=True)] = 5
+    seeds: Annotated[int, Field(ge=3, strict=True)] = 5
     top: Literal["front"] | Count = "front"
 
 

@@ -145,32 +145,28 @@ class LoRASettings(_Adapter):
 
 
 class AdaLoRASettings(_Adapter):
-    """AdaLoRA as PEFT trains it: from ``rank`` down to ``target_rank`` on average.
+    """AdaLoRA as PEFT trains it: from ``rank`` down to the part ``kept`` of it on average.
 
     Ranks begin to go at the part ``start`` of the training and are settled at ``end``; they are
     allocated every ``interval`` steps, by importance smoothed with ``beta1`` and ``beta2``.
-    ``orthogonality`` weighs the penalty that keeps singular vectors apart.
+    ``orthogonality`` weighs the penalty that keeps singular vectors apart. Every value fits every
+    other, so that no draw is in vain.
     """
 
-    rank: Rank = 12
-    target_rank: Rank = 8
+    rank: Annotated[int, Field(ge=2, le=4096, strict=True)] = 12
+    kept: Annotated[float, Field(gt=0, lt=1, strict=True)] = 0.67
     alpha: Positive = 16.0
-    start: Fraction = 0.1
-    end: Fraction = 0.7
+    start: Annotated[float, Field(ge=0, lt=0.5, strict=True)] = 0.1
+    end: Annotated[float, Field(ge=0.5, le=1, strict=True)] = 0.7
     interval: Annotated[int, Field(ge=1, strict=True)] = 1
     beta1: Annotated[float, Field(gt=0, lt=1, strict=True)] = 0.85
     beta2: Annotated[float, Field(gt=0, lt=1, strict=True)] = 0.85
     orthogonality: Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)] = 0.5
 
-    @model_validator(mode="after")
-    def _down(self) -> AdaLoRASettings:
-        if self.target_rank >= self.rank:
-            raise ValueError(
-                f"target_rank must be smaller than rank, got {self.target_rank} and {self.rank}"
-            )
-        if self.start >= self.end:
-            raise ValueError(f"start must be smaller than end, got {self.start} and {self.end}")
-        return self
+    @property
+    def target_rank(self) -> int:
+        """What is left of the rank, on average over modules; at least one goes, one stays."""
+        return min(self.rank - 1, max(1, round(self.kept * self.rank)))
 
     def short(self) -> str:
         return f"r{self.rank}→{self.target_rank}"

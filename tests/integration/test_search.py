@@ -156,7 +156,7 @@ def test_a_finished_run_goes_on_with_a_larger_budget(finished: Path) -> None:
 def test_what_was_found_is_confirmed_with_fresh_seeds_and_interrupted_ones_go_on(
     finished: Path,
 ) -> None:
-    again = [sys.executable, "-m", "search.confirm", str(finished), "--local", "--seeds=2"]
+    again = [sys.executable, "-m", "search.confirm", str(finished), "--local", "--seeds=3"]
 
     def confirm(*options: str) -> str:
         done = subprocess.run(
@@ -168,12 +168,17 @@ def test_what_was_found_is_confirmed_with_fresh_seeds_and_interrupted_ones_go_on
     assert "trainings to do" in confirm("--top=1")
     (content,) = json.loads((finished / "confirm.json").read_text())
     assert (content["split"], content["rows"], content["apart"]) == ("validation", 10, True)
-    assert content["seeds"] == [1, 2]
+    assert content["seeds"] == [1, 2, 3]
     runs = sorted((finished / "confirm").glob("*-seed*.json"))
-    assert len(runs) == 2 * len(content["members"])
+    assert len(runs) == 3 * len(content["members"])
     first = json.loads(runs[0].read_text())
     assert len(first["predictions"]["validation"]) == 10
-    assert "Confirmed with 2 fresh seeds" in (finished / "report.html").read_text()
+    assert "Confirmed with 3 fresh seeds" in (finished / "report.html").read_text()
+    refused = subprocess.run(
+        [*again, "--set=train.steps=5"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 2
+    assert "train: was" in refused.stderr
     # One training is lost: only that one is done again, and comes out the same.
     runs[0].unlink()
     assert ": 1 training to do" in confirm("--top=1")

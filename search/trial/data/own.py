@@ -8,7 +8,7 @@ from typing import Any
 
 from search.spec.schema import Data, Holdout, Space
 from search.spec.tasks import TASKS, Metric, Task
-from search.trial.data.tables import DataError, Table, read_table
+from search.trial.data.tables import DataError, Table, has_split, read_table
 
 # A class needs a row on either side of a split.
 LEAST_ROWS = 2
@@ -25,7 +25,7 @@ def task_of(space: Space) -> Task:
     if data.text is None:
         return TASKS[name]
     assert data.label is not None
-    has_validation = data.files is None or "validation" in data.files
+    has_validation = has_split(data, name, "validation")
     common: dict[str, Any] = {
         "name": name,
         "text": tuple(data.text),
@@ -63,7 +63,7 @@ def classes_of(table: Table, label: str) -> tuple[str, ...]:
         return table.classes[label]
     named = [class_name(table, label, row) for row in range(len(table.column(label)))]
     try:
-        return tuple(sorted(set(named), key=int))
+        return tuple(sorted(set(named), key=lambda name: (int(name), name)))
     except ValueError:
         return tuple(sorted(set(named)))
 
@@ -116,7 +116,8 @@ def _check_classes(space: Space, table: Table, classes: tuple[str, ...]) -> None
     if not isinstance(space.selection, Holdout):
         return
     count = Counter(class_name(table, label, r) for r in range(len(table.column(label))))
-    rare = [name for name in classes if count[name] < LEAST_ROWS]
+    # A class that is declared and never occurs is no mistake: data sets are filtered.
+    rare = [name for name in classes if 0 < count[name] < LEAST_ROWS]
     if rare:
         what = f"and {len(rare) - 1} more " if len(rare) > 1 else ""
         raise DataError(

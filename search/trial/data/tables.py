@@ -71,18 +71,37 @@ def read_table(data: Data, task: str, split: str) -> Table:
     return _from_hub(data, task, split)
 
 
+def has_split(data: Data, task: str, split: str) -> bool:
+    """Whether data of one's own has a split; one that is named must be there.
+
+    Raises:
+        NotFound: the hub cannot be reached.
+    """
+    if data.files is not None:
+        return split in data.files
+    if data.dir is not None:
+        return (Path(data.dir).expanduser() / task / f"{split}.parquet").is_file()
+    return split in data.splits or split in _hub_splits(data, task)
+
+
+def _hub_splits(data: Data, task: str) -> list[str]:
+    assert data.path is not None
+    path, config = data.path, data.config if data.text is not None else task
+    hint = "use a local copy with data.dir: /path/to/folder, laid out as TASK/SPLIT.parquet"
+    # Whether the hub answers is asked first; how long the data then takes to come is its own.
+    return within(
+        REACH_SECONDS,
+        f"data set {path!r}",
+        hint,
+        lambda: list(datasets.get_dataset_split_names(path, config)),
+    )
+
+
 def _from_hub(data: Data, task: str, split: str) -> Table:
     assert data.path is not None
     path, config = data.path, data.config if data.text is not None else task
     name = data.splits.get(split, split)
-    hint = "use a local copy with data.dir: /path/to/folder, laid out as TASK/SPLIT.parquet"
-    # Whether the hub answers is asked first; how long the data then takes to come is its own.
-    there = within(
-        REACH_SECONDS,
-        f"data set {path!r}",
-        hint,
-        lambda: datasets.get_dataset_split_names(path, config),
-    )
+    there = _hub_splits(data, task)
     if name not in there:
         raise NotFound(f"data set {path!r} has no split {name!r}; there are {', '.join(there)}")
     return _of(datasets.load_dataset(path, config, split=name), f"split {name} of {path}")
@@ -94,7 +113,7 @@ def _of(dataset: datasets.Dataset, name: str) -> Table:
         for column, feature in dataset.features.items()
         if isinstance(feature, datasets.ClassLabel)
     }
-    return Table(name, {c: dataset[c] for c in dataset.column_names}, classes)
+    return Table(name, {c: list(dataset[c]) for c in dataset.column_names}, classes)
 
 
 def _from_file(path: Path) -> Table:
@@ -116,6 +135,9 @@ def _parquet(path: Path, name: str) -> Table:
         raise DataError(f"{path} is no parquet file: {error}") from error
 
 
+csv.field_size_limit(2**31 - 1)  # a text may be a whole document
+
+
 def _separated(separator: str) -> Callable[[Path, str], Table]:
     def read(path: Path, name: str) -> Table:
         reader = csv.reader(io.StringIO(_text(path), newline=""), delimiter=separator, strict=True)
@@ -127,6 +149,11 @@ def _separated(separator: str) -> Callable[[Path, str], Table]:
                     raise DataError(
                         f"{path}, line {reader.line_num}: {len(row)} fields, "
                         f"the header has {len(header)}"
+                    )
+                if separator == "\t" and any(set(field) & {"\t", "\n"} for field in row):
+                    raise DataError(
+                        f"{path}, line {reader.line_num}: a field in quotes goes over a tab or a "
+                        "line end; where quotes are meant as they stand, save the file as .jsonl"
                     )
                 if row:
                     rows.append(row)
@@ -140,7 +167,7 @@ def _separated(separator: str) -> Callable[[Path, str], Table]:
 
 def _json_lines(path: Path, name: str) -> Table:
     rows: list[dict[str, Any]] = []
-    for number, line in enumerate(_text(path).splitlines(), start=1):
+    for number, line in enumerate(_text(path).split("\n"), start=1):
         if not line.strip():
             continue
         try:

@@ -11,7 +11,13 @@ from typing import Any
 
 import peft
 import torch
-from peft import PeftConfig, PeftModel, TaskType, set_peft_model_state_dict
+from peft import (
+    PeftConfig,
+    PeftModel,
+    PromptLearningConfig,
+    TaskType,
+    set_peft_model_state_dict,
+)
 from peft.tuners.adalora import AdaLoraLayer
 from peft.utils import SAFETENSORS_WEIGHTS_NAME
 from peft.utils.warning import PeftWarning
@@ -26,6 +32,13 @@ from search.spec.settings import AdaLoRASettings, LoRASettings, PeftSettings, Ve
 from search.trial.methods.base import Method
 
 ADALORA_FILE = "adalora_state.safetensors"
+#: Types of PEFT that a search cannot train as they are.
+_NOT_HERE = {
+    "ADALORA": "take the method adalora, which tells it of every step",
+    "POLY": "it needs the task of every row",
+    "TRAINABLE_TOKENS": "it trains embeddings of tokens that are named one by one",
+    "XLORA": "it mixes adapters that were trained before",
+}
 _TYPES = {name.value: config for name, config in peft.PEFT_TYPE_TO_CONFIG_MAPPING.items()}
 
 
@@ -263,7 +276,13 @@ class OtherMethod(PeftMethod):
             raise ValueError(
                 f"PEFT has no type {self.settings.type!r}; {did_you_mean(name, _TYPES)}"
             )
+        if name in _NOT_HERE:
+            raise ValueError(f"{name}: {_NOT_HERE[name]}")
         cls = _TYPES[name]
+        if issubclass(cls, PromptLearningConfig):
+            raise ValueError(
+                f"{name}: it learns prompts, not an adapter, and cannot be resumed here"
+            )
         accepted = {field.name for field in dataclasses.fields(cls) if field.init}
         given = self.settings.options
         for option in given:
@@ -276,6 +295,10 @@ class OtherMethod(PeftMethod):
             return cls(**{**ours, **given})
         except (TypeError, AttributeError) as error:
             raise ValueError(f"{cls.__name__}: {error}") from error
+
+    def decays(self, name: str, parameter: nn.Parameter) -> bool:
+        # Vectors of other tuners are gains around 1, or have a scale of their own.
+        return parameter.ndim > 1 and super().decays(name, parameter) and "ia3" not in name
 
     def _ours(self, model: nn.Module, accepted: set[str], steps: int) -> Mapping[str, Any]:
         ours: dict[str, Any] = {"task_type": TaskType.SEQ_CLS}

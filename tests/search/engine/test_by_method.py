@@ -51,6 +51,19 @@ def test_a_resumed_search_goes_on_as_it_would_have(name: str, tmp_path: Path) ->
     assert [t.settings for t in again.trials()] == [t.settings for t in whole.trials()]
 
 
+def test_a_method_that_has_had_its_trials_gets_no_more(tmp_path: Path) -> None:
+    """Its configurations were enqueued; the others still get theirs, and no more than theirs."""
+    study = new_study(tmp_path)
+    engine = engine_on(study, sampler=Sampler(name="random"), **PER_METHOD)
+    proposer: Any = engine._proposer
+    for _ in range(12):
+        draft = proposer.propose()
+        assert draft is not None
+    assert proposer.propose() is None
+    had = [method for method, _ in proposer._places]
+    assert Counter(had) == {"aflora": 6, "lora": 6}
+
+
 def test_a_method_learns_from_its_own_trials_alone(tmp_path: Path) -> None:
     """What the one method is proposed does not change with what the other came to."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from search.record import StudyRecord
 from search.results.comparison import as_markdown, compare_methods, write_comparison
 from search.results.confirmed import Confirmation, Confirmed
 from search.results.noise import Interval
-from tests.search.records import study
+from tests.search.records import study, trial
 
 
 def member(trial: int, method: str, mean: float, **change: float) -> Confirmed:
@@ -30,9 +31,20 @@ def member(trial: int, method: str, mean: float, **change: float) -> Confirmed:
     )
 
 
-def run(task: str, *members: Confirmed, model: str = "tiny") -> tuple[StudyRecord, Confirmation]:
-    record = dataclasses.replace(study(), task=task, model=model)
-    return record, Confirmation("validation", 277, (1, 2), True, members, ())
+def method_settings(method: str) -> dict[str, Any]:
+    name, _, kind = method.partition(" ")
+    return {name: {"type": kind} if kind else {}}
+
+
+def run(
+    task: str, *members: Confirmed, model: str = "tiny", split: str = "validation", more: Any = ()
+) -> tuple[StudyRecord, Confirmation]:
+    trials = [
+        trial(m.trial, score=m.chosen_with, settings={"method": method_settings(m.method)})
+        for m in members
+    ]
+    record = dataclasses.replace(study(*trials, *more), task=task, model=model)
+    return record, Confirmation(split, 277, (1, 2), True, members, ())
 
 
 def test_a_method_is_told_of_by_what_scored_best_in_the_search(tmp_path: Path) -> None:
@@ -71,6 +83,27 @@ def test_the_paper_s_rows_stand_beside_those_of_its_model() -> None:
     deberta = run("rte", member(1, "lora", 0.85), model="microsoft/deberta-v3-base")
     text = as_markdown(compare_methods([deberta]))
     assert "| lora, published | 1.33 M | – | 0.8532 |" in text
+
+
+def test_both_sets_of_mnli_stand_beside_their_own_published_score() -> None:
+    runs = [
+        run("mnli", member(1, "lora", 0.9), model="microsoft/deberta-v3-base", split=split)
+        for split in ("validation_matched", "validation_mismatched")
+    ]
+    text = as_markdown(compare_methods(runs))
+    assert "| mnli matched<br>accuracy | mnli mismatched<br>accuracy |" in text
+    assert "| lora, published | 1.33 M | – | 0.9047 | 0.9046 |" in text
+
+
+def test_what_was_not_confirmed_is_said() -> None:
+    better = trial(9, score=0.99, settings={"method": {"lora": {}}})
+    other = trial(8, score=0.5, settings={"method": {"head": {}}})
+    found = compare_methods([run("rte", member(1, "lora", 0.7), more=(better, other))])
+    assert found.rows["head"] == (None,)
+    text = as_markdown(found)
+    assert "0.7000 (0.6900 … 0.7100) \\* |" in text
+    assert "lora on rte: trial 9 scored better in the search and was not confirmed" in text
+    assert "| head | – | – | – |" in text
 
 
 def test_without_lora_there_is_no_relative_time() -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.metrics import metric_of
+from search.metrics import from_confusion, metric_of
 from search.results.confirmed import (
     FOLDER,
     LABELS,
@@ -27,8 +27,6 @@ from search.results.html import write_report
 from search.results.noise import Resampled
 from tests.search.records import study, trial
 
-ACCURACY = metric_of("accuracy")
-
 
 def right(part: float, rows: int, seed: int) -> np.ndarray[Any, Any]:
     """Predictions of class 1 that are right in this part of the rows."""
@@ -37,9 +35,10 @@ def right(part: float, rows: int, seed: int) -> np.ndarray[Any, Any]:
     return np.random.default_rng(seed).permutation(found)
 
 
-def test_the_interval_of_one_seed_is_that_of_a_proportion() -> None:
+def test_the_interval_of_seeds_that_agree_is_that_of_a_proportion() -> None:
     rows, part = 400, 0.8
-    found = Resampled(np.ones(rows, int), {0: [right(part, rows, 1)]}, ACCURACY).interval(0)
+    same = right(part, rows, 1)
+    found = Resampled(np.ones(rows, int), {0: [same, same]}, "accuracy").interval(0)
     assert found.mean == pytest.approx(part)
     half = 1.96 * math.sqrt(part * (1 - part) / rows)
     assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.12)
@@ -47,9 +46,9 @@ def test_the_interval_of_one_seed_is_that_of_a_proportion() -> None:
 
 def test_seeds_that_disagree_widen_the_interval() -> None:
     labels = np.ones(400, int)
-    alike = Resampled(labels, {0: [right(0.8, 400, s) for s in range(3)]}, ACCURACY).interval(0)
+    alike = Resampled(labels, {0: [right(0.8, 400, s) for s in range(3)]}, "accuracy").interval(0)
     apart = [right(part, 400, s) for s, part in enumerate((0.7, 0.8, 0.9))]
-    wide = Resampled(labels, {0: apart}, ACCURACY).interval(0)
+    wide = Resampled(labels, {0: apart}, "accuracy").interval(0)
     assert wide.mean == pytest.approx(alike.mean)
     assert wide.high - wide.low > 1.5 * (alike.high - alike.low)
 
@@ -57,7 +56,7 @@ def test_seeds_that_disagree_widen_the_interval() -> None:
 @given(st.integers(0, 100), st.floats(0.5, 0.95))
 def test_what_predicts_the_same_differs_by_nothing(seed: int, part: float) -> None:
     found = right(part, 60, seed)
-    resampled = Resampled(np.ones(60, int), {0: [found], 1: [found]}, ACCURACY, draws=50)
+    resampled = Resampled(np.ones(60, int), {0: [found] * 2, 1: [found] * 2}, "accuracy", draws=50)
     gap = resampled.difference(0, 1)
     assert (gap.mean, gap.low, gap.high) == (0.0, 0.0, 0.0)
 
@@ -68,7 +67,7 @@ def test_rows_in_common_cancel_out() -> None:
     worse = right(0.8, 200, 0)
     better = worse.copy()
     better[np.flatnonzero(worse == 0)[:10]] = 1
-    resampled = Resampled(labels, {0: [better], 1: [worse]}, ACCURACY)
+    resampled = Resampled(labels, {0: [better] * 2, 1: [worse] * 2}, "accuracy")
     assert resampled.interval(0).low < resampled.interval(1).high
     gap = resampled.difference(0, 1)
     assert gap.mean == pytest.approx(0.05)
@@ -79,7 +78,52 @@ def test_rows_in_common_cancel_out() -> None:
 
 def test_predictions_of_other_rows_are_refused() -> None:
     with pytest.raises(ValueError, match="configuration 3 has no predictions of all 4 rows"):
-        Resampled(np.ones(4, int), {3: [np.ones(5, int)]}, ACCURACY)
+        Resampled(np.ones(4, int), {3: [np.ones(5, int)]}, "accuracy")
+    with pytest.raises(ValueError, match="configuration 3 has 1 seeds, two are needed"):
+        Resampled(np.ones(4, int), {3: [np.ones(4, int)]}, "accuracy")
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "f1", "f1_macro", "matthews"])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_metrics_of_counts_are_scikit_learn_s(metric: Any, classes: int) -> None:
+    if metric == "f1" and classes > 2:
+        return
+    random = np.random.default_rng(0)
+    for rows in (1, 2, 5, 40):
+        labels = random.integers(0, classes, (20, rows))
+        found = random.integers(0, classes, (20, rows))
+        counts = np.zeros((20, classes, classes))
+        for at in range(20):
+            np.add.at(counts[at], (labels[at], found[at]), 1)
+        wanted = [metric_of(metric)(a, b) for a, b in zip(labels, found, strict=True)]
+        np.testing.assert_allclose(from_confusion(metric, counts), wanted, atol=1e-12)
+
+
+def test_intervals_hold_what_they_promise_with_three_seeds() -> None:
+    """Scores with seeds that differ by two points, on 500 rows, again and again."""
+    random = np.random.default_rng(1)
+    held, false = 0, 0
+    for at in range(80):
+        skills = 0.8 + 0.02 * random.standard_normal((2, 3))
+        # Hard and easy rows, the same for all.
+        ease = random.random(500)
+        found = {
+            key: [(ease < skill).astype(int) for skill in row] for key, row in enumerate(skills)
+        }
+        resampled = Resampled(np.ones(500, int), found, "accuracy", draws=200, seed=at)
+        interval, gap = resampled.interval(0), resampled.difference(0, 1)
+        held += interval.low <= 0.8 <= interval.high
+        false += gap.low > 0 or gap.high < 0
+    assert held / 80 >= 0.88
+    assert false / 80 <= 0.25
+
+
+def test_correlations_are_drawn_as_well() -> None:
+    labels = np.linspace(0, 5, 40)
+    noisy = labels + np.random.default_rng(0).normal(size=40)
+    found = Resampled(labels, {0: [noisy, noisy], 1: [labels, labels]}, "pearson", draws=50)
+    assert found.interval(1).low == pytest.approx(1.0)
+    assert found.difference(1, 0).low > 0
 
 
 LORA = {"method": {"lora": {"rank": 4}}, "learning_rate": 1e-3}
@@ -110,7 +154,7 @@ def confirmed_run(root: Path, parts: dict[int, tuple[float, ...]], **about: Any)
     """Files of a run whose configurations are right in these parts of 200 rows, by seed."""
     folder = root / FOLDER
     folder.mkdir()
-    labels = {"metric": "accuracy", "seeds": [1, 2], "apart": True}
+    labels: dict[str, Any] = {"metric": "accuracy", "apart": True}
     labels["labels"] = {"validation": [1] * 200}
     (folder / LABELS).write_text(json.dumps(labels | about))
     params = {t.number: t.measures["trainable_params"] for t in searched().trials}
@@ -128,11 +172,17 @@ def confirmed_run(root: Path, parts: dict[int, tuple[float, ...]], **about: Any)
 
 def test_members_come_best_first_with_what_they_are_no_better_than(tmp_path: Path) -> None:
     confirmed_run(
-        tmp_path, {0: (0.80, 0.80), 1: (0.805, 0.80), 3: (0.5, 0.52), 6: (0.9,), 2: (0.8, 0.7)}
+        tmp_path, {0: (0.80, 0.80, 0.8), 1: (0.805, 0.80), 3: (0.5, 0.52), 6: (0.9,), 2: (0.8, 0.7)}
     )
     (found,) = compare(searched(), tmp_path)
-    assert (found.split, found.rows, found.seeds, found.apart) == ("validation", 200, (1, 2), True)
-    # The sixth lacks a seed.
+    assert (found.split, found.rows, found.seeds, found.apart) == (
+        "validation",
+        200,
+        (1, 2, 3),
+        True,
+    )
+    # One seed of the sixth is too few; each has those it has.
+    assert [len(m.scores) for m in found.members] == [2, 3, 2, 2]
     assert [m.trial for m in found.members] == [1, 0, 2, 3]
     by_trial = {m.trial: m for m in found.members}
     assert by_trial[1].score.mean == pytest.approx(0.8025)

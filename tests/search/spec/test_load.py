@@ -485,3 +485,16 @@ def test_methods_that_are_not_there_are_named(tmp_path: Path, methods: str, mess
     with pytest.raises(SpecError) as caught:
         load_space(path, [f"methods={methods}"])
     assert message in str(caught.value)
+
+
+def test_more_may_not_be_enqueued_of_a_method_than_it_has_trials(tmp_path: Path) -> None:
+    entry = {"method": {"lora": {"rank": 2}}, "learning_rate": 1e-3, "head_learning_rate": 1e-3}
+    path = changed(
+        tmp_path, **search_of(METHODS), enqueue=[entry, entry], budget={"trials_per_method": 1}
+    )
+    with pytest.raises(SpecError, match=r"is 1, but 2 of lora are enqueued"):
+        load_space(path)
+    with pytest.raises(SpecError, match="exclude one another"):
+        load_space(changed(tmp_path, budget={"trials": 3, "trials_per_method": 1}))
+    alone = load_space(changed(tmp_path, budget={"trials_per_method": 4})).resolved()
+    assert alone["budget"] == {"trials_per_method": 4}

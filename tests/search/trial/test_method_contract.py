@@ -35,7 +35,7 @@ MODULES = ["query", "value", "ffn_in", "ffn_out"]
 OWN: dict[str, dict[str, Any]] = {
     "aflora": {"rank": 2, "freeze": {"start": 0.1, "end": 0.6, "interval": 2}},
     "lora": {"rank": 2},
-    "adalora": {"rank": 4, "target_rank": 2, "interval": 2},
+    "adalora": {"rank": 4, "kept": 0.5, "interval": 2},
     "vera": {"rank": 8},
     "elora": {"rank": 8},
     "sora": {"rank": 4, "threshold": 0.02},

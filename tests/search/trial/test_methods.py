@@ -64,7 +64,7 @@ def deberta() -> nn.Module:
         ({"full": {}}, 184_224_768, None),
         ({"head": {}}, 0, None),
         ({"sora": {"rank": 8}}, 1_327_104 + 72 * 8, 0),
-        ({"adalora": {"rank": 12, "target_rank": 8}}, 1_990_656 + 72 * 12, None),
+        ({"adalora": {"rank": 12, "kept": 0.67}}, 1_990_656 + 72 * 12, None),
     ],
 )
 def test_counts_on_the_shapes_of_the_paper_s_model(
@@ -113,7 +113,7 @@ def test_a_gate_of_sora_shrinks_to_zero_and_not_across_and_its_rank_is_gone() ->
 
 
 def test_adalora_gives_ranks_away_as_its_schedule_has_it() -> None:
-    own = AdaLoRASettings(rank=4, target_rank=2, modules=("query", "value"), start=0.2, end=0.6)
+    own = AdaLoRASettings(rank=4, kept=0.5, modules=("query", "value"), start=0.2, end=0.6)
     method = AdaLoRAMethod(own)
     model = method.apply(tiny_model("bert"), 20)
     optimizer = torch.optim.AdamW(method.adapter_parameters(model).values(), lr=1e-2)
@@ -156,6 +156,9 @@ def test_weight_decay_leaves_out_what_it_should() -> None:
     [
         ({"type": "IA4"}, "PEFT has no type 'IA4'; did you mean 'IA3'?"),
         ({"type": "ia3", "ranc": 3}, "IA3Config has no 'ranc'"),
+        ({"type": "ADALORA"}, "ADALORA: take the method adalora"),
+        ({"type": "P_TUNING"}, "P_TUNING: it learns prompts, not an adapter"),
+        ({"type": "POLY"}, "POLY: it needs the task of every row"),
         ({"type": "LOHA", "rank_pattern": {}, "r": 0}, "positive"),
     ],
 )
@@ -170,7 +173,6 @@ def test_what_peft_does_not_know_is_named(settings: dict[str, Any], message: str
     [
         {"type": "LOHA", "r": 2},
         {"type": "ln_tuning", "target_modules": ["LayerNorm"]},
-        {"type": "PROMPT_TUNING", "num_virtual_tokens": 3},
         {"type": "fourierft", "n_frequency": 10},
     ],
 )

@@ -19,7 +19,7 @@ from search.trial.data import DataError, prepare, task_of
 from tests.conftest import MINILM
 
 QUESTIONS = [f"what is number {n}?" for n in range(24)]
-ANSWERS = [f'"{n}", said she,\nand left' for n in range(24)]
+ANSWERS = [f'"{n}", said she, and left\u2028so' for n in range(24)]
 LABELS = ["yes", "no", "may be"] * 8
 
 
@@ -142,6 +142,11 @@ def test_classes_that_a_data_set_declares_keep_their_order(glue_dir: Path) -> No
         ("a.csv", "question,answer,relevant\n", "has no rows"),
         ("a.csv", "question,answer,relevant\na,b,yes\na,b\n", "line 3: 2 fields, the header has 3"),
         ("a.csv", 'question,answer,relevant\n"a,b,yes\n', "line 2: unexpected end of data"),
+        (
+            "a.tsv",
+            'question\tanswer\trelevant\n"a\tb\tyes\na\tb\tno\nb"\tb\tyes\n',
+            "line 4: a field in quotes goes over a tab",
+        ),
         (
             "a.tsv",
             "question\tanswer\trelevant\na\t \tyes\na\tb\tno\n" + "a\tb\tno\na\tb\tyes\n" * 4,
