@@ -134,10 +134,11 @@ def stock(contest: Contest, seed: int) -> tuple[list[Done], list[float]]:
 def ways(space: LoadedSpace) -> dict[str, Way]:
     """What is compared, by name."""
     rungs = space.space.pruner.rungs
-    # A look at the first of ten rungs and one at the third: late looks stop what differs by noise.
-    pareto = Pruner(rungs=rungs, start=0.1, keep=1 / 3, wait=3)
-    # Few complete trials come out of so much pruning.
-    random, tpe = Sampler(name="random"), Sampler(name="tpe", startup=5)
+    # The customary quarter of successive halving: of ten rungs looks at the first and the fourth.
+    pareto = Pruner(rungs=rungs, start=0.1, keep=0.25, wait=3)
+    # Few complete trials come out of so much pruning, too few to tell which settings go together.
+    few = {"startup": 3, "multivariate": False, "group": False}
+    random, tpe = Sampler(name="random"), Sampler(name="tpe", **few)
 
     def judge(config: Pruner) -> Callable[[Contest], Judge | None]:
         return lambda contest: make_judge(config, contest.names)
