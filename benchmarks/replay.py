@@ -42,6 +42,8 @@ from search.spec.schema import Budget, Pruner, Sampler
 from search.writing import write_atomically
 
 TARGET_TRIALS = 60
+# Stands for infinity in the bootstrap of a median.
+_NEVER = 1e6
 #: Parts of random search's hypervolume; the goals are about the last.
 SHARES = (0.95, 0.99, 1.0)
 
@@ -226,7 +228,7 @@ def _line(name: str, shares: dict[float, list[float]], distance: float, seconds:
     )
     return (
         f"{name:32} {statistics.median(values):6.3f} of random's trial-seconds "
-        f"(95 % of the median: {low:.3f} … {high:.3f}), "
+        f"(95 % of the median: {_written(low)} … {_written(high)}), "
         f"{sum(map(math.isinf, values))} of {len(values)} never; {early}; "
         f"distance {distance:.3f}; {seconds:.0f} s"
     )
@@ -238,9 +240,14 @@ def _bound(rows: Sequence[Row], names: Sequence[str]) -> list[float]:
     return list(values.max(axis=0) + 0.1 * np.ptp(values, axis=0))
 
 
+def _written(part: float) -> str:
+    """A part of random's trial-seconds; among medians of what never came there is none."""
+    return "never" if part >= _NEVER / 4 else f"{part:.3f}"
+
+
 def _interval(values: Sequence[float]) -> tuple[float, float]:
     """95 % interval of the median, by bootstrap."""
-    finite = np.array([min(value, 1e6) for value in values])
+    finite = np.array([min(value, _NEVER) for value in values])
     if len(set(finite)) < 2:
         return float(finite[0]), float(finite[0])
     found = bootstrap((finite,), np.median, method="percentile", rng=np.random.default_rng(0))
