@@ -63,9 +63,10 @@ class Resampled:
                 raise ValueError(f"configuration {key} has no predictions of all {len(truth)} rows")
             if len(some) < 2:
                 raise ValueError(f"configuration {key} has {len(some)} seeds, two are needed")
-        score = metric_of(metric)
+        everything = np.arange(len(truth))[None, :]
         self._means = {
-            key: float(np.mean([score(truth, one) for one in some])) for key, some in found.items()
+            key: float(_scores(metric, truth, some, everything).mean())
+            for key, some in found.items()
         }
         random = np.random.default_rng(seed)
         scores: dict[int, list[NDArray[np.float64]]] = {key: [] for key in found}
