@@ -141,9 +141,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(options: argparse.Namespace) -> int:
     from search.engine.where import connected
+    from search.loading import check_same_data, prepare_data, read_task
     from search.report import write_all
-    from search.trial.backbone import NotFound
-    from search.trial.data import DataError, prepare, task_of
 
     directory = RunDirectory(Path(options.run).absolute())
     if not directory.holds_run:
@@ -152,18 +151,13 @@ def _main(options: argparse.Namespace) -> int:
     _check_unchanged(loaded, load_space(directory.space, resumed=True))
     with ExitStack() as held:
         held.enter_context(RunLock(directory))
+        task = read_task(loaded)
+        data = prepare_data(loaded, task)
         try:
-            task = task_of(loaded.space)
-            data = prepare(loaded.space, task)
             study = directory.open_study()
-        except (NotFound, DataError) as error:
-            raise loaded.error(Mistake("data", str(error))) from None
         except ValueError as error:
             raise SpecError(options.run, [Mistake("study", str(error))]) from None
-        was, now = study.header.provenance["data"], data.fingerprint
-        if was != now:
-            what = f"is other data than the run was started with (fingerprint {now}, was {was})"
-            raise loaded.error(Mistake("data", what))
+        check_same_data(loaded, study, data)
         record = study.record(study.trials())
         study.close()
         if not record.in_state("complete"):

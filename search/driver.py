@@ -28,6 +28,7 @@ from search.engine.ray_tune import execute
 from search.engine.run_directory import RunDirectory
 from search.engine.study import SearchStudy, StudyHeader, Waiting
 from search.environment import INTERRUPTED
+from search.loading import check_same_data
 from search.provenance import provenance
 from search.record import StudyRecord, TrialRecord
 from search.results.adapters import clear_checkpoints, collect_adapters
@@ -155,10 +156,7 @@ class Driver:
         space, directory = self._loaded.space, self._directory
         if self._resume:
             study = directory.open_study()
-            was, now = study.header.provenance["data"], self._data.fingerprint
-            if was != now:
-                what = f"is other data than the run was started with (fingerprint {now}, was {was})"
-                raise self._loaded.error(Mistake("data", what))
+            check_same_data(self._loaded, study, self._data)
             return study
         header = StudyHeader(
             space.name,

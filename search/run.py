@@ -83,18 +83,19 @@ def _run(options: argparse.Namespace) -> int:
         if options.resume:
             _check_same_space(loaded, directory.space)
 
+    from search.loading import prepare_data, read_task
     from search.trial.preflight import smallest_and_largest
 
     with ExitStack() as held:
         if options.resume and not options.dry_run:
             held.enter_context(RunLock(directory))
         _check_engine(loaded)
-        task = _read_task(loaded)
+        task = read_task(loaded)
         smallest, largest = smallest_and_largest(loaded, task)
         if options.dry_run:
             _print_dry_run(loaded, smallest, largest)
             return 0
-        data = _prepare_data(loaded, task)
+        data = prepare_data(loaded, task)
         _check_schedules(loaded, len(data.train))
         _check_machine(loaded, options)
 
@@ -185,27 +186,6 @@ def _print_dry_run(loaded: LoadedSpace, smallest: Any, largest: Any) -> None:
             f"# {name}: {size.start:,} ({readable('trainable_params', size.start)}) at the "
             f"start{floor}: {settings.label}{where}"
         )
-
-
-def _read_task(loaded: LoadedSpace) -> Task:
-    """The task; that of one's own data is known once its labels were read."""
-    from search.trial.backbone import NotFound
-    from search.trial.data import DataError, task_of
-
-    try:
-        return task_of(loaded.space)
-    except (NotFound, DataError) as error:
-        raise loaded.error(Mistake("data", str(error))) from None
-
-
-def _prepare_data(loaded: LoadedSpace, task: Task) -> Any:
-    from search.trial.backbone import NotFound
-    from search.trial.data import DataError, prepare
-
-    try:
-        return prepare(loaded.space, task)
-    except (NotFound, DataError) as error:
-        raise loaded.error(Mistake("data", str(error))) from None
 
 
 def _check_engine(loaded: LoadedSpace) -> None:

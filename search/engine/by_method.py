@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,29 +12,33 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.engine.proposer import Draft, Proposer
 from search.spec.distributions import Branch, Group
-from search.spec.limits import Limit
 from search.spec.nodes import methods_of
-from search.spec.relations import Length
-from search.spec.schema import Sampler
 
 _METHOD = "method"
+
+Make = Callable[[Group, int, Sequence[FrozenTrial], Mapping[str, Any]], Proposer]
 
 
 class MethodProposers:
     """Proposes for the method that has had the fewest trials, from what its own trials taught.
 
     One sampler for all would take most of its good examples from the best method and learn little
-    of how the others want to be set. Arguments are those of :class:`Proposer`, and how many trials
-    a method has at the most.
+    of how the others want to be set.
+
+    Args:
+        make: a proposer of one method: from a tree, a seed, trials in the order of their numbers
+            and what samplers wrote down in the study.
+        tree: what can be proposed.
+        seed: of the study.
+        trials: of an earlier driver, in the order of their numbers.
+        attributes: what samplers wrote down in the study.
+        most: trials that a method has.
     """
 
     def __init__(
         self,
+        make: Make,
         tree: Group,
-        length: Length | None,
-        sampler: Sampler,
-        objectives: Sequence[str],
-        limits: Sequence[Limit],
         seed: int,
         trials: Sequence[FrozenTrial],
         attributes: Mapping[str, Any],
@@ -51,12 +55,8 @@ class MethodProposers:
             self._places.append((method, len(of_method[method])))
             of_method[method].append(_without_method(trial))
         self._proposers = {
-            method: Proposer(
+            method: make(
                 _only(tree, method),
-                length,
-                sampler,
-                objectives,
-                limits,
                 int(np.random.SeedSequence([seed, index]).generate_state(1)[0]),
                 of_method[method],
                 {

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import math
 import threading
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from search.engine.budget import BudgetWatch, Ending
 from search.engine.by_method import MethodProposers
@@ -19,6 +19,7 @@ from search.engine.proposer import Proposer
 from search.engine.pruners.judge import Judge
 from search.engine.study import SearchStudy
 from search.record import Rung, RungReport, StudyRecord, TrialRecord
+from search.spec.distributions import Group
 
 # How much of the hours that were worked may be forgotten when a driver is killed.
 SAVE_SECONDS = 30.0
@@ -47,20 +48,7 @@ class Engine:
         self._lock = threading.RLock()
         self._ledger = Ledger(study, policy.limits)
         self._watch = BudgetWatch(policy.budget, self._names)
-        most = policy.budget.trials_per_method
-        propose_from: Callable[..., Proposer | MethodProposers] = (
-            Proposer if most is None else partial(MethodProposers, most=most)
-        )
-        self._proposer = propose_from(
-            policy.tree,
-            policy.length,
-            policy.sampler,
-            self._names,
-            policy.limits,
-            policy.seed,
-            study.frozen_trials(),
-            study.sampler_attributes,
-        )
+        self._proposer = self._make_proposer()
         self._attempts: dict[int, int] = {}
         self._active: set[int] = set()
         self._to_take_up: list[int] = []
@@ -70,6 +58,29 @@ class Engine:
         self._spent: str | None = None
         self._saved = now
         self._recall()
+
+    def _make_proposer(self) -> Proposer | MethodProposers:
+        policy = self._policy
+        trials, attributes = self._study.frozen_trials(), self._study.sampler_attributes
+
+        def make(
+            tree: Group, seed: int, trials: Sequence[FrozenTrial], attributes: Mapping[str, Any]
+        ) -> Proposer:
+            return Proposer(
+                tree,
+                policy.length,
+                policy.sampler,
+                self._names,
+                policy.limits,
+                seed,
+                trials,
+                attributes,
+            )
+
+        most = policy.budget.trials_per_method
+        if most is None:
+            return make(policy.tree, policy.seed, trials, attributes)
+        return MethodProposers(make, policy.tree, policy.seed, trials, attributes, most)
 
     def _recall(self) -> None:
         """What a judge and the budget know of an earlier driver's trials, in the order it came."""

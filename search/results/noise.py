@@ -13,7 +13,7 @@ from search.spec.tasks import OF_VALUES, Metric
 
 DRAWS = 1000
 LEVEL = 0.95
-# Draws that are counted at a time, so that the weights of forty thousand rows fit into memory.
+# Draws that are counted at a time: a draw holds the numbers of all rows, of QQP forty thousand.
 _CHUNK = 50
 
 

@@ -13,10 +13,11 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from search.spec.data import DATA_SOURCES
 from search.spec.distributions import Group
 from search.spec.enqueue import Enqueued, enqueued, front_of
 from search.spec.errors import Mistake, SpecError, did_you_mean
-from search.spec.schema import DATA_SOURCES, Space
+from search.spec.schema import Space
 from search.spec.tree import parse_tree, pydantic_mistakes
 
 

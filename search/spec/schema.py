@@ -16,117 +16,15 @@ from pydantic import (
     model_validator,
 )
 
+from search.spec.data import Data, Holdout
 from search.spec.errors import did_you_mean
 from search.spec.limits import parse_limits
 from search.spec.objectives import OBJECTIVES, Direction
-from search.spec.tasks import OF_VALUES, TASKS, Metric
-
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-Count = Annotated[int, Field(ge=1, strict=True)]
-PositiveNumber = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+from search.spec.section import NAME, Count, PositiveNumber, Section
+from search.spec.tasks import TASKS
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Generated(_Section):
-    """How many sentences this project makes for a task of its own."""
-
-    train: Count = 3000
-    validation: Count = 500
-
-
-class Data(_Section):
-    """Where the data is, and for data of one's own what its columns mean.
-
-    Attributes:
-        path: a hub data set.
-        dir: a local copy, laid out as TASK/SPLIT.parquet.
-        files: ``train`` and perhaps ``validation``, each a csv, tsv, jsonl or parquet file.
-        generated: made here.
-        text: columns of the one or two texts of a task of one's own.
-        label: column of its labels.
-        regression: whether the label is a number to predict rather than a class.
-        metric: what its score is.
-        config: configuration of the hub data set.
-        splits: ``train`` and ``validation`` by their names in the hub data set.
-        train_rows: takes a seeded subset of the training rows.
-    """
-
-    path: str | None = None
-    dir: str | None = None
-    files: dict[str, Annotated[str, Field(min_length=1)]] | None = None
-    generated: Generated | None = None
-    text: Annotated[list[str], Field(min_length=1, max_length=2)] | None = None
-    label: str | None = None
-    regression: bool = False
-    metric: Metric | None = None
-    config: str | None = None
-    splits: dict[str, str] = {}
-    train_rows: Count | None = None
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Data:
-        given = [name for name in DATA_SOURCES if getattr(self, name) is not None]
-        if len(given) != 1:
-            found = " and ".join(given) if given else "none"
-            raise ValueError(f"one of {', '.join(DATA_SOURCES)} is needed, got {found}")
-        return self
-
-    @model_validator(mode="after")
-    def _columns_of_ones_own(self) -> Data:
-        if self.text is None:
-            named = {
-                "label": self.label,
-                "metric": self.metric,
-                "config": self.config,
-                "files": self.files,
-                "splits": self.splits,
-                "regression": self.regression,
-            }
-            for name, value in named.items():
-                if value:
-                    raise ValueError(
-                        f"{name} is of data of one's own, which names its columns: text is missing"
-                    )
-            return self
-        if self.label is None:
-            raise ValueError(
-                "text names the columns to read; label, the column to predict, is missing"
-            )
-        if self.generated is not None:
-            raise ValueError("generated data has columns of its own: leave out text and label")
-        if columns := [
-            c for c in {*self.text, self.label} if [*self.text, self.label].count(c) > 1
-        ]:
-            raise ValueError(f"text and label name the column {columns[0]!r} twice")
-        for name, given in (("files", self.files or {}), ("splits", self.splits)):
-            if unknown := [split for split in given if split not in SPLITS]:
-                raise ValueError(f"{name}: {unknown[0]!r} is none of {', '.join(SPLITS)}")
-        if self.files is not None and "train" not in self.files:
-            raise ValueError(f"files must name train, got {', '.join(self.files) or 'none'}")
-        if self.metric is not None and (self.metric in OF_VALUES) != self.regression:
-            kind = "numbers" if self.metric in OF_VALUES else "classes"
-            raise ValueError(
-                f"metric {self.metric} is of {kind}, regression is {str(self.regression).lower()}"
-            )
-        if self.path is None and (self.config or self.splits):
-            raise ValueError("config and splits are of a hub data set (path)")
-        return self
-
-
-DATA_SOURCES = ("path", "dir", "files", "generated")
-SPLITS = ("train", "validation")
-
-
-class Holdout(_Section):
-    """A seeded, stratified part of train on which configurations are compared."""
-
-    holdout: Annotated[float, Field(gt=0, lt=1)]
-
-
-class Train(_Section):
+class Train(Section):
     """How a trial trains. Of ``epochs`` and ``steps`` one is given; steps are optimizer steps.
 
     ``eval_batch_size`` is chosen by the machine where it is not given; no score depends on it.
@@ -207,7 +105,7 @@ class Pruner(_WithOptions):
         return self
 
 
-class Stagnation(_Section):
+class Stagnation(Section):
     """End when the hypervolume has not grown by the part ``epsilon`` over ``trials`` trials."""
 
     trials: Count
@@ -217,7 +115,7 @@ class Stagnation(_Section):
 TRIALS = 64
 
 
-class Budget(_Section):
+class Budget(Section):
     """When the search ends: the first of these. All of them add up over resumes.
 
     Attributes:
@@ -254,7 +152,7 @@ class Budget(_Section):
         return TRIALS if self.trials is None else self.trials
 
 
-class Confirm(_Section):
+class Confirm(Section):
     """Train what was found again, once the search has ended, with seeds it has not seen.
 
     Attributes:
@@ -267,7 +165,7 @@ class Confirm(_Section):
     top: Literal["front"] | Count = "front"
 
 
-class Failures(_Section):
+class Failures(Section):
     """What happens when a trial fails.
 
     Attributes:
@@ -297,7 +195,7 @@ def _refuse_password(url: str, instead: str) -> None:
         )
 
 
-class StudyStorage(_Section):
+class StudyStorage(Section):
     """Where the study lies: by default an SQLite file in the run directory.
 
     Attributes:
@@ -320,14 +218,14 @@ class StudyStorage(_Section):
         return storage
 
 
-class Resources(_Section):
+class Resources(Section):
     """What one trial takes of a machine."""
 
     cpu: PositiveNumber = 1
     gpu: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
 
 
-class Tracking(_Section):
+class Tracking(Section):
     """Where MLflow records; by default an SQLite file in the run directory."""
 
     uri: str | None = None
@@ -349,26 +247,26 @@ def _measurable(name: str, value: float) -> bool:
         return False
 
 
-class Space(_Section):
+def _objectives() -> dict[str, Direction]:
+    return {"score": "max", "trainable_params": "min", "train_seconds": "min"}
+
+
+class Space(Section):
     """A whole space file, except for ``search`` and ``enqueue``, which :mod:`tree` reads."""
 
     name: Annotated[str, Field(pattern=NAME, max_length=80)]
     model: Annotated[str, Field(min_length=1)]
     data: Data
-    tasks: Annotated[
-        list[Annotated[str, Field(pattern=NAME, max_length=80)]], Field(validate_default=True)
-    ] = []
+    tasks: list[Annotated[str, Field(pattern=NAME, max_length=80)]] = Field(
+        default_factory=list, validate_default=True
+    )
     selection: Literal["validation"] | Holdout = Holdout(holdout=0.1)
     train: Train
     search: dict[str, Any]
-    enqueue: list[dict[str, Any]] = []
-    objectives: dict[str, Direction] = {
-        "score": "max",
-        "trainable_params": "min",
-        "train_seconds": "min",
-    }
+    enqueue: list[dict[str, Any]] = Field(default_factory=list)
+    objectives: dict[str, Direction] = Field(default_factory=_objectives)
     reference: dict[str, float] | None = None
-    limits: dict[str, str] = {}
+    limits: dict[str, str] = Field(default_factory=dict)
     warm_start: str | None = None
     sampler: Sampler = Sampler()
     pruner: Pruner = Pruner.model_validate({})

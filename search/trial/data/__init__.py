@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from search.spec.schema import Holdout, Space
+from search.spec.data import Holdout
+from search.spec.schema import Space
 from search.spec.tasks import Task
 from search.trial.data.encoded import Encoded, PadToLongest, TokenDataset, encode, load_tokenizer
 from search.trial.data.own import task_of

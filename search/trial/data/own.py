@@ -6,7 +6,8 @@ import math
 from collections import Counter
 from typing import Any
 
-from search.spec.schema import Data, Holdout, Space
+from search.spec.data import Data, Holdout
+from search.spec.schema import Space
 from search.spec.tasks import TASKS, Metric, Task
 from search.trial.data.tables import DataError, Table, has_split, read_table
 

@@ -14,7 +14,7 @@ from typing import Any
 import datasets
 from pyarrow import ArrowInvalid  # type: ignore[import-untyped]
 
-from search.spec.schema import Data
+from search.spec.data import Data
 from search.trial.backbone import REACH_SECONDS, NotFound, within
 
 

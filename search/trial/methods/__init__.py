@@ -8,9 +8,10 @@ from typing import Any
 from torch import nn
 
 from search.spec.settings import TrialSettings
+from search.trial.methods.adalora import AdaLoRAMethod
 from search.trial.methods.aflora import AFLoRAMethod, ELoRAMethod
 from search.trial.methods.base import Method, head_parameters, trainable
-from search.trial.methods.by_peft import AdaLoRAMethod, LoRAMethod, OtherMethod, VeRAMethod
+from search.trial.methods.by_peft import LoRAMethod, OtherMethod, VeRAMethod
 from search.trial.methods.sora import SoRAMethod
 from search.trial.methods.whole import FullMethod, HeadMethod
 

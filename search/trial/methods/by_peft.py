@@ -1,4 +1,4 @@
-"""Methods that PEFT trains: LoRA, AdaLoRA, VeRA, and any other tuner of its by name."""
+"""Methods that PEFT trains: LoRA, VeRA, and any other tuner of its by name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import peft
-import torch
 from peft import (
     PeftConfig,
     PeftModel,
@@ -18,20 +17,16 @@ from peft import (
     TaskType,
     set_peft_model_state_dict,
 )
-from peft.tuners.adalora import AdaLoraLayer
 from peft.utils import SAFETENSORS_WEIGHTS_NAME
-from peft.utils.warning import PeftWarning
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from aflora.config import Role
 from aflora.roles import find_targets, head_modules
 from search.spec.errors import did_you_mean
-from search.spec.settings import AdaLoRASettings, LoRASettings, PeftSettings, VeRASettings
+from search.spec.settings import LoRASettings, PeftSettings, VeRASettings
 from search.trial.methods.base import Method
 
-ADALORA_FILE = "adalora_state.safetensors"
 #: Types of PEFT that a search cannot train as they are.
 _NOT_HERE = {
     "ADALORA": "take the method adalora, which tells it of every step",
@@ -76,7 +71,8 @@ class PeftMethod(Method):
             raise ValueError(f"{folder} does not fit this model: {result.unexpected_keys[0]!r}")
 
 
-def _targets(model: nn.Module, modules: tuple[Role, ...]) -> list[str]:
+def targets_of(model: nn.Module, modules: tuple[Role, ...]) -> list[str]:
+    """Paths of the modules that play these roles."""
     return [target.name for target in find_targets(model, modules)]
 
 
@@ -94,7 +90,7 @@ class LoRAMethod(PeftMethod):
             r=self.settings.rank,
             lora_alpha=self.settings.alpha,
             lora_dropout=0.0,
-            target_modules=_targets(model, self.settings.modules),
+            target_modules=targets_of(model, self.settings.modules),
             modules_to_save=head_modules(model),
         )
 
@@ -112,154 +108,9 @@ class VeRAMethod(PeftMethod):
             task_type=TaskType.SEQ_CLS,
             r=self.settings.rank,
             d_initial=self.settings.d_initial,
-            target_modules=_targets(model, self.settings.modules),
+            target_modules=targets_of(model, self.settings.modules),
             modules_to_save=head_modules(model),
         )
-
-
-class AdaLoRAMethod(PeftMethod):
-    """AdaLoRA (Zhang et al. 2023): singular values are set to zero until a budget of ranks is kept.
-
-    Counted as training are the ranks that the last allocation kept.
-    """
-
-    counted = frozenset({"rank", "modules"})
-
-    def __init__(self, settings: AdaLoRASettings) -> None:
-        self.settings = settings
-        self._steps = 0
-
-    def config(self, model: nn.Module, steps: int) -> PeftConfig:
-        self._steps = steps
-        own = self.settings
-        start = min(int(own.start * steps), steps - 1)
-        return peft.AdaLoraConfig(
-            task_type=TaskType.SEQ_CLS,
-            init_r=own.rank,
-            target_r=own.target_rank,
-            tinit=start,
-            tfinal=steps - max(start + 1, int(own.end * steps)),
-            deltaT=own.interval,
-            beta1=own.beta1,
-            beta2=own.beta2,
-            orth_reg_weight=own.orthogonality,
-            total_step=steps,
-            lora_alpha=own.alpha,
-            lora_dropout=0.0,
-            target_modules=_targets(model, own.modules),
-            modules_to_save=head_modules(model),
-        )
-
-    def callbacks(self, clip: float | None, resume_from: Path | None) -> list[TrainerCallback]:
-        return [_Allocate()]
-
-    def adapter_parameters(self, model: nn.Module) -> dict[str, nn.Parameter]:
-        # PEFT keeps the number of ranks as a parameter, which never trains.
-        own = super().adapter_parameters(model)
-        return {name: p for name, p in own.items() if ".lora_" in name}
-
-    def trains_now(self, model: nn.Module) -> int:
-        return sum(kept * _of_one_rank(layer) for layer, kept in self._kept(model))
-
-    def _kept(self, model: nn.Module) -> list[tuple[Any, int]]:
-        """Each adapted layer with the ranks that the last allocation left it."""
-        # Saving takes the adapter's name out of PEFT's own keys.
-        pattern = {
-            name.replace(".default", ""): sum(kept)
-            for name, kept in (_own_config(model).rank_pattern or {}).items()
-        }
-        return [
-            (layer, pattern.get(f"{name}.lora_E", self.settings.rank))
-            for name, layer in _base(model).model.named_modules()
-            if isinstance(layer, AdaLoraLayer)
-        ]
-
-    def expected_trainable(self, model: nn.Module, step: int) -> float:
-        budget = _base(model).rankallocator.budget_schedule
-        budgets = [budget(at)[0] for at in range(step, max(step + 1, self._steps))]
-        layers = [layer for layer, _ in self._kept(model)]
-        of_one_rank = sum(map(_of_one_rank, layers)) / len(layers)
-        return of_one_rank * float(sum(budgets)) / len(budgets)
-
-    def floor(self, model: nn.Module) -> int:
-        # Which layers keep their ranks is not known: the narrowest, at the least.
-        layers = [layer for layer, _ in self._kept(model)]
-        ranks = sorted(_of_one_rank(layer) for layer in layers for _ in range(self.settings.rank))
-        return sum(ranks[: self.settings.target_rank * len(layers)])
-
-    def measures(self, model: nn.Module) -> dict[str, float]:
-        """Ranks that are left, on average over the adapted modules."""
-        kept = [ranks for _, ranks in self._kept(model)]
-        return {"rank_left": sum(kept) / len(kept)}
-
-    def save(self, model: nn.Module, folder: Path) -> None:
-        with warnings.catch_warnings():
-            # A layer may have lost all its ranks, which PEFT takes for a sign of broken shards.
-            warnings.filterwarnings("ignore", ".*invalid shape", PeftWarning)
-            super().save(model, folder)
-        # PEFT's file holds the ranks that are kept; a trial that goes on needs the others, which
-        # may come back, and what the allocator has smoothed.
-        allocator = _base(model).rankallocator
-        state: dict[str, torch.Tensor] = {
-            f"weight:{n}": p for n, p in self.adapter_parameters(model).items()
-        }
-        for kind in ("exp_avg_ipt", "exp_avg_unc"):
-            state |= {f"{kind}:{n}": t for n, t in getattr(allocator, kind).items()}
-        pattern = _own_config(model).rank_pattern or {}
-        state |= {f"rank_pattern:{n}": torch.tensor(kept) for n, kept in pattern.items()}
-        save_file(
-            {n: t.detach().cpu().contiguous() for n, t in state.items()}, folder / ADALORA_FILE
-        )
-
-    def load(self, model: nn.Module, folder: Path) -> None:
-        head = {
-            name: tensor
-            for name, tensor in load_file(folder / SAFETENSORS_WEIGHTS_NAME).items()
-            if ".lora_" not in name
-        }
-        set_peft_model_state_dict(model, head)
-        parts: dict[str, dict[str, torch.Tensor]] = {}
-        for name, tensor in load_file(folder / ADALORA_FILE).items():
-            kind, _, place = name.partition(":")
-            parts.setdefault(kind, {})[place] = tensor
-        own = self.adapter_parameters(model)
-        if own.keys() != parts["weight"].keys():
-            raise ValueError(f"{folder} does not fit this model")
-        with torch.no_grad():
-            for name, parameter in own.items():
-                parameter.copy_(parts["weight"][name])
-        allocator = _base(model).rankallocator
-        device = next(model.parameters()).device
-        for kind in ("exp_avg_ipt", "exp_avg_unc"):
-            held = {n: t.to(device) for n, t in parts.get(kind, {}).items()}
-            setattr(allocator, kind, held)
-        allocator.ipt = {name: torch.zeros_like(t) for name, t in allocator.exp_avg_ipt.items()}
-        pattern = {n: t.tolist() for n, t in parts.get("rank_pattern", {}).items()}
-        _own_config(model).rank_pattern = pattern or None
-
-
-class _Allocate(TrainerCallback):
-    """Without this AdaLoRA is LoRA: importance is read after the step, before gradients go."""
-
-    def on_optimizer_step(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        kwargs["model"].base_model.update_and_allocate(state.global_step)
-
-
-def _of_one_rank(layer: Any) -> int:
-    """Parameters of one singular value with its two vectors."""
-    return int(layer.lora_A["default"].shape[1] + layer.lora_B["default"].shape[0] + 1)
-
-
-def _base(model: nn.Module) -> Any:
-    adapted: Any = model
-    return adapted.base_model
-
-
-def _own_config(model: nn.Module) -> Any:
-    adapted: Any = model
-    return adapted.peft_config["default"]
 
 
 class OtherMethod(PeftMethod):
@@ -303,10 +154,10 @@ class OtherMethod(PeftMethod):
     def _ours(self, model: nn.Module, accepted: set[str], steps: int) -> Mapping[str, Any]:
         ours: dict[str, Any] = {"task_type": TaskType.SEQ_CLS}
         if "target_modules" in accepted:
-            ours["target_modules"] = _targets(model, self.settings.modules)
+            ours["target_modules"] = targets_of(model, self.settings.modules)
         feed_forward = tuple(r for r in self.settings.modules if r.startswith("ffn"))
         if "feedforward_modules" in accepted:
-            ours["feedforward_modules"] = _targets(model, feed_forward) if feed_forward else []
+            ours["feedforward_modules"] = targets_of(model, feed_forward) if feed_forward else []
         if "modules_to_save" in accepted:
             ours["modules_to_save"] = head_modules(model)
         if "total_step" in accepted:

@@ -9,7 +9,8 @@ import sklearn.metrics
 import torch
 
 from search.metrics import MetricError, evaluate
-from search.spec.schema import Data, Holdout, Space, Train
+from search.spec.data import Data, Holdout
+from search.spec.schema import Space, Train
 from search.spec.tasks import TASKS, Task
 from search.trial.backbone import NotFound, locate, within
 from search.trial.data import DataError, PadToLongest, TokenDataset, prepare

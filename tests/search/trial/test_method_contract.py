@@ -26,7 +26,9 @@ from search.spec.tasks import Task
 from search.trial.backbone import empty_classifier, load_classifier, read_config
 from search.trial.data import Encoded, TaskData
 from search.trial.methods import counts_at_start, head_parameters, method_for
-from search.trial.training import TrialJob, run_trial
+from search.trial.training import TrialJob
+from tests.search.trial import stopped
+from tests.search.trial.stopped import without_clock
 from tests.tiny_models import VOCABULARY, tiny_batch, tiny_model
 
 TASK = Task("made_up", ("text",))
@@ -44,12 +46,7 @@ OWN: dict[str, dict[str, Any]] = {
     "peft": {"type": "IA3"},
 }
 RATES = {"full": 1e-3}
-CLOCK = {"train_seconds", "total_seconds", "tokens_per_second"}
 STEPS = 12
-
-
-class StopTraining(Exception):
-    pass
 
 
 def settings_of(method: str) -> TrialSettings:
@@ -84,25 +81,11 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def train(
-    model: str, method: str, keep: Path, stop: int = 99, resume: Path | None = None
+    model: str, method: str, keep: Path, stop: int | None = None, resume: Path | None = None
 ) -> list[RungReport]:
-    """Reports of a trial; every checkpoint is copied to ``keep``."""
-    reports = []
-
-    def report(told: RungReport, folder: Path) -> None:
-        reports.append(told)
-        shutil.copytree(folder, keep / f"rung{told.rung.index}")
-        if told.rung.index == stop:
-            raise StopTraining
-
     job = TrialJob(model, TASK, Train(steps=STEPS, batch_size=8, clip=1.0), 4, 0)
     data = TaskData(encoded(40, 1), encoded(20, 2), {}, "")
-    torch.set_num_threads(1)
-    try:
-        run_trial(job, settings_of(method), data, report, resume)
-    except StopTraining:
-        assert stop < 99
-    return reports
+    return stopped.train(job, settings_of(method), data, keep, stop, resume)
 
 
 @pytest.fixture(scope="module")
@@ -193,14 +176,7 @@ def test_a_trial_that_goes_on_ends_as_if_it_had_never_stopped(
     train(models[kind], method, tmp_path / "cut", stop=2)
     rest = train(models[kind], method, tmp_path / "rest", resume=tmp_path / "cut" / "rung2")
 
-    def told(report: RungReport) -> Any:
-        rung = report.rung
-        measures = [
-            {k: v for k, v in m.items() if k not in CLOCK} for m in (rung.measures, rung.projected)
-        ]
-        return rung.index, rung.step, measures, report.freezing
-
-    assert [told(r) for r in rest] == [told(r) for r in whole[2:]]
+    assert [without_clock(r) for r in rest] == [without_clock(r) for r in whole[2:]]
     weights = [
         f for f in ADAPTER_FILES if f.endswith(".safetensors") and (folder / "rung4" / f).is_file()
     ]

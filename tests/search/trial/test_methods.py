@@ -21,8 +21,9 @@ from search.spec.settings import (
 from search.spec.tasks import TASKS
 from search.trial.backbone import empty_classifier
 from search.trial.methods import counts_at_start
+from search.trial.methods.adalora import AdaLoRAMethod
 from search.trial.methods.aflora import AFLoRAMethod
-from search.trial.methods.by_peft import AdaLoRAMethod, OtherMethod
+from search.trial.methods.by_peft import OtherMethod
 from search.trial.methods.sora import SoRALinear, SoRAMethod
 from search.trial.methods.whole import FullMethod
 from tests.tiny_models import tiny_batch, tiny_model

@@ -1,21 +1,22 @@
 """Real trials of a few steps on the packaged backbone, without Ray."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from search.record import FreezeEvent, RungReport
+from search.spec.data import Data, Generated
 from search.spec.relations import Length
-from search.spec.schema import Data, Generated, Space, Train
+from search.spec.schema import Space, Train
 from search.spec.settings import TrialSettings
 from search.spec.tasks import TASKS
 from search.trial.data import TaskData, prepare
 from search.trial.methods import counts_at_start
-from search.trial.training import TrialJob, length_of, run_trial, rung_steps
+from search.trial.training import TrialJob, length_of, rung_steps
 from tests.conftest import MINILM
+from tests.search.trial import stopped
+from tests.search.trial.stopped import without_clock
 
 TASK = TASKS["negation"]
 MODULES = ["query", "ffn_in"]
@@ -23,11 +24,6 @@ SETTINGS = {
     "aflora": {"rank": 2, "modules": MODULES, "freeze": {"start": 0.1, "end": 0.7, "interval": 2}},
     "lora": {"rank": 2, "modules": MODULES},
 }
-CLOCK = {"train_seconds", "total_seconds", "tokens_per_second"}
-
-
-class StopTraining(Exception):
-    pass
 
 
 @pytest.fixture(scope="module")
@@ -52,37 +48,14 @@ def train(
     data: TaskData,
     method: str,
     keep: Path,
-    stop: int = 99,
+    stop: int | None = None,
     resume: Path | None = None,
 ) -> list[RungReport]:
-    """Reports of a trial that is stopped after a rung; checkpoints are moved to ``keep``."""
-    import shutil
-
-    reports = []
-
-    def report(told: RungReport, folder: Path) -> None:
-        reports.append(told)
-        shutil.copytree(folder, keep / f"rung{told.rung.index}")
-        if told.rung.index == stop:
-            raise StopTraining
-
     settings = TrialSettings(
         method={method: SETTINGS[method]}, learning_rate=1e-2, head_learning_rate=1e-3
     )
     job = TrialJob(MINILM, TASK, space.train, 4, 0)
-    torch.set_num_threads(1)
-    try:
-        run_trial(job, settings, data, report, resume)
-    except StopTraining:
-        assert stop < 99
-    return reports
-
-
-def without_clock(report: RungReport) -> Any:
-    rung = report.rung
-    measures = {k: v for k, v in rung.measures.items() if k not in CLOCK}
-    projected = {k: v for k, v in rung.projected.items() if k not in CLOCK}
-    return rung.index, rung.step, measures, projected, report.freezing
+    return stopped.train(job, settings, data, keep, stop, resume)
 
 
 @pytest.mark.parametrize("method", ["aflora", "lora"])

@@ -1,0 +1,45 @@
+"""A run's task and data, loaded for a command: what is wrong with them is the space file's."""
+
+from __future__ import annotations
+
+from search.engine.study import SearchStudy
+from search.spec import LoadedSpace, Mistake
+from search.spec.tasks import Task
+from search.trial.backbone import NotFound
+from search.trial.data import DataError, TaskData, prepare, task_of
+
+
+def read_task(loaded: LoadedSpace) -> Task:
+    """The task; that of one's own data is known once its labels were read.
+
+    Raises:
+        SpecError: the data cannot be found or used.
+    """
+    try:
+        return task_of(loaded.space)
+    except (NotFound, DataError) as error:
+        raise loaded.error(Mistake("data", str(error))) from None
+
+
+def prepare_data(loaded: LoadedSpace, task: Task) -> TaskData:
+    """The data, split and tokenised.
+
+    Raises:
+        SpecError: the data cannot be found or used.
+    """
+    try:
+        return prepare(loaded.space, task)
+    except (NotFound, DataError) as error:
+        raise loaded.error(Mistake("data", str(error))) from None
+
+
+def check_same_data(loaded: LoadedSpace, study: SearchStudy, data: TaskData) -> None:
+    """A run goes on only with the data that it was started with.
+
+    Raises:
+        SpecError: it is other data.
+    """
+    was, now = study.header.provenance["data"], data.fingerprint
+    if was != now:
+        what = f"is other data than the run was started with (fingerprint {now}, was {was})"
+        raise loaded.error(Mistake("data", what))
