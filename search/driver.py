@@ -110,7 +110,11 @@ class Driver:
                 length=length,
                 promote=space.pruner.promote,
             ),
-            make_judge(space.pruner, tuple(space.objectives)),
+            make_judge(
+                space.pruner,
+                tuple(space.objectives),
+                per_method=space.budget.trials_per_method is not None,
+            ),
             time.time(),
         )
         job = TrialJob(

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.engine.proposer import Draft, Proposer
 from search.spec.distributions import Branch, Group
-from search.spec.nodes import methods_of
+from search.spec.nodes import method_of, methods_of
 
 _METHOD = "method"
 
@@ -127,8 +127,7 @@ def _only(tree: Group, method: str) -> Group:
 def _method_of(trial: FrozenTrial) -> str:
     settings = trial.user_attrs.get("settings", trial.user_attrs.get("queued"))
     assert settings is not None, "every trial of the study has its settings"
-    (method,) = settings[_METHOD]
-    return str(method)
+    return method_of(settings)
 
 
 def _without_method(trial: FrozenTrial) -> FrozenTrial:

@@ -20,6 +20,7 @@ from search.engine.pruners.judge import Judge
 from search.engine.study import SearchStudy
 from search.record import Rung, RungReport, StudyRecord, TrialRecord
 from search.spec.distributions import Group
+from search.spec.nodes import method_of
 
 # How much of the hours that were worked may be forgotten when a driver is killed.
 SAVE_SECONDS = 30.0
@@ -88,7 +89,7 @@ class Engine:
         rungs = [(rung.at, t.number, rung) for t in trials for rung in t.rungs]
         for _, number, rung in sorted(rungs, key=lambda entry: (entry[0], entry[1])):
             if self._judge is not None:
-                self._judge.add(number, rung)
+                self._judge.add(number, rung, method_of(self._ledger.trials[number].settings))
                 self._judge.verdict(number, rung)
         ended = [t for t in trials if t.finished is not None]
         for trial in sorted(ended, key=lambda t: (t.finished or 0.0, t.number)):
@@ -273,7 +274,7 @@ class Engine:
             if now - self._saved >= SAVE_SECONDS:
                 self.save_time(now)
             if self._judge is not None:
-                self._judge.add(number, rung)
+                self._judge.add(number, rung, method_of(trial.settings))
             if rung.step >= report.total_steps:
                 self._finish(number, TrialState.COMPLETE, now)
                 return "continue"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search.record import StudyRecord, TrialRecord
-from search.results.confirmed import Confirmation, Confirmed, method_of
+from search.results.confirmed import Confirmation, Confirmed, method_title
 from search.results.noise import Interval
 from search.results.published import MODEL, PUBLISHED
 from search.results.units import MISSING, readable
@@ -112,9 +112,9 @@ def _best(confirmation: Confirmation) -> dict[str, Confirmed]:
 def _best_of_search(study: StudyRecord) -> dict[str, int]:
     best: dict[str, TrialRecord] = {}
     for trial in study.in_state("complete"):
-        held = best.get(method_of(trial))
+        held = best.get(method_title(trial))
         if trial.feasible and (held is None or _key(trial) > _key(held)):
-            best[method_of(trial)] = trial
+            best[method_title(trial)] = trial
     return {method: trial.number for method, trial in best.items()}
 
 

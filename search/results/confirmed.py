@@ -22,7 +22,7 @@ FILE = "confirm.json"
 LABELS = "labels.json"
 
 
-def method_of(trial: TrialRecord) -> str:
+def method_title(trial: TrialRecord) -> str:
     """``lora``; tuners of PEFT by their type, ``peft IA3``."""
     ((name, own),) = trial.settings["method"].items()
     return f"{name} {str(own['type']).upper()}" if name == "peft" else name
@@ -41,7 +41,7 @@ def chosen(study: StudyRecord, top: Literal["front"] | int) -> list[TrialRecord]
     by_method: dict[str, list[TrialRecord]] = {}
     complete = study.in_state("complete")
     for trial in (trial for trial in complete if trial.feasible):
-        by_method.setdefault(method_of(trial), []).append(trial)
+        by_method.setdefault(method_title(trial), []).append(trial)
     found: list[TrialRecord] = []
     for trials in by_method.values():
         if top == "front":
@@ -180,7 +180,7 @@ def _confirmation(
         Confirmed(
             trial=n,
             label=trials[n].label,
-            method=method_of(trials[n]),
+            method=method_title(trials[n]),
             chosen_with=trials[n].measures["score"],
             scores=tuple(run["scores"][split][metric] for run in found.values()),
             score=scores[n],

@@ -11,6 +11,12 @@ from search.spec.distributions import Branch, Constant, Group, Leaf
 Path = tuple[str, ...]
 
 
+def method_of(settings: Mapping[str, Any]) -> str:
+    """The method that a configuration trains with."""
+    (name,) = settings["method"]
+    return str(name)
+
+
 def methods_of(tree: Group) -> Branch:
     """The branch between methods, which every search has."""
     methods = tree.children["method"]

@@ -173,7 +173,7 @@ class ParetoJudge(Judge):
         self._standing: dict[int, Standing] = {}
         self._best: dict[tuple[int, str], float] = {}
 
-    def add(self, number: int, rung: Rung) -> None:
+    def add(self, number: int, rung: Rung, method: str = "") -> None:
         point = []
         for name in self._names:
             value = OBJECTIVES[name].comparable(rung.projected[name])

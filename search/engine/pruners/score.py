@@ -91,7 +91,7 @@ class ScoreJudge(Judge):
             self._ids.append(self._storage.create_new_trial(self._study_id))
         return self._ids[number]
 
-    def add(self, number: int, rung: Rung) -> None:
+    def add(self, number: int, rung: Rung, method: str = "") -> None:
         self._storage.set_trial_intermediate_value(
             self._trial(number), rung.index, rung.measures["score"]
         )

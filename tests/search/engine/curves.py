@@ -70,8 +70,10 @@ def engine_on(
         "failures": Failures(retries=0),
         "promote": pruner.promote,
     }
-    judge = make_judge(pruner, list(study.header.objectives))
-    return Engine(study, Policy(**(given | change)), judge, now)
+    policy = Policy(**(given | change))
+    per_method = policy.budget.trials_per_method is not None
+    judge = make_judge(pruner, list(study.header.objectives), per_method)
+    return Engine(study, policy, judge, now)
 
 
 def report(

@@ -10,8 +10,8 @@ import pytest
 
 from search.engine.simulate import simulate
 from search.engine.study import SearchStudy
-from search.spec.schema import Budget, Sampler
-from tests.search.engine.curves import curve, engine_on, new_study
+from search.spec.schema import Budget, Pruner, Sampler
+from tests.search.engine.curves import RUNGS, curve, engine_on, new_study
 
 PER_METHOD = {"budget": Budget(trials_per_method=6)}
 
@@ -83,3 +83,31 @@ def test_a_method_learns_from_its_own_trials_alone(tmp_path: Path) -> None:
         return [t.settings for t in study.trials() if "aflora" in t.settings["method"]]
 
     assert proposed("a", 0.0) == proposed("b", 0.02)
+
+
+def test_a_method_is_pruned_among_its_own_trials_alone(tmp_path: Path) -> None:
+    """Every trial of the one costs a thousand times more and scores less: it is still judged by
+    its own kind, of which at least one comes to its end."""
+
+    def dear(settings: Any, number: int) -> Any:
+        steps = curve(settings, number)
+        for step in steps if "lora" in settings["method"] else ():
+            assert step.report is not None
+            for values in (step.report.rung.measures, step.report.rung.projected):
+                values["score"] /= 10
+                values["trainable_params"] *= 1000
+                values["train_flops"] *= 1000
+        return steps
+
+    def complete(folder: str, **change: Any) -> Counter[str]:
+        (tmp_path / folder).mkdir()
+        study = new_study(tmp_path / folder)
+        pruner = Pruner(rungs=RUNGS, start=0.0, wait=2, keep=0.25, after_freezing=False)
+        engine = engine_on(study, pruner=pruner, sampler=Sampler(name="random"), **change)
+        simulate(engine, dear, 1)
+        ended = [trial for trial in study.trials() if trial.state == "complete"]
+        return Counter(next(iter(trial.settings["method"])) for trial in ended)
+
+    assert complete("all", budget=Budget(trials=24))["lora"] == 0
+    apart = complete("apart", budget=Budget(trials_per_method=12))
+    assert apart["lora"] > 0 and apart["aflora"] > 0
