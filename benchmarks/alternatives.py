@@ -32,7 +32,7 @@ class MOASHAJudge(Judge):
         self._looks = {eta**k for k in range(10) if eta**k < rungs}
         self._points: dict[int, dict[int, list[float]]] = {}
 
-    def add(self, number: int, rung: Rung) -> None:
+    def add(self, number: int, rung: Rung, method: str = "") -> None:
         if rung.index in self._looks:
             point = [OBJECTIVES[name].comparable(rung.measures[name]) for name in self._names]
             self._points.setdefault(rung.index, {})[number] = point

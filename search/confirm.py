@@ -15,7 +15,8 @@ from search import environment
 
 environment.prepare()
 
-from search.engine.run_directory import RunDirectory, RunLock  # noqa: E402 - see search.run
+from search.engine.run_directory import RunDirectory  # noqa: E402 - see search.run
+from search.engine.runs import Run, RunLock  # noqa: E402
 from search.environment import INTERRUPTED  # noqa: E402
 from search.record import StudyRecord, TrialRecord  # noqa: E402
 from search.results.confirmed import (  # noqa: E402
@@ -33,13 +34,88 @@ from search.spec.tasks import Task  # noqa: E402
 from search.writing import write_atomically  # noqa: E402
 
 
+class Confirming:
+    """What is to be trained again of one study.
+
+    Args:
+        loaded, task, data: of the study.
+        directory: of the study, locked by the caller.
+        study: whose complete trials are chosen from.
+        wanted: how many seeds, which configurations.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedSpace,
+        task: Task,
+        data: Any,
+        directory: RunDirectory,
+        study: StudyRecord,
+        wanted: Confirm,
+    ) -> None:
+        self._loaded = loaded
+        self._study = study
+        self._directory = directory
+        self._folder = directory.root / FOLDER
+        self.task = task
+        # Where configurations were chosen on the only official split, it has to do.
+        self._apart = bool(data.tests)
+        splits = dict(data.tests) if self._apart else {"selection": data.selection}
+        self._data = dataclasses.replace(data, tests=splits)
+        self._seeds = [loaded.space.seed + 1 + at for at in range(wanted.seeds)]
+        self._members = chosen(study, wanted.top)
+
+    def begin(self, say: Callable[[str], None]) -> list[tuple[int, TrialRecord]]:
+        """Say what will be done; seed and trial of every training that is not done yet."""
+        self._folder.mkdir(exist_ok=True)
+        splits = self._data.tests
+        labels = {split: encoded.labels.tolist() for split, encoded in splits.items()}
+        about = {"metric": self.task.metric, "apart": self._apart, "labels": labels}
+        write_atomically(self._folder / LABELS, json.dumps(about) + "\n")
+        for method in methods_of(self._loaded.tree).options:
+            if not any(method in trial.settings["method"] for trial in self._members):
+                say(f"No trial of {method} is complete and within the limits: none is confirmed.")
+        todo = [
+            (seed, trial)
+            for seed in self._seeds
+            for trial in self._members
+            if not (self._folder / file_of(trial.number, seed)).is_file()
+        ]
+        say(
+            f"Confirming {len(self._members)} configurations with {len(self._seeds)} fresh seeds "
+            f"on {', '.join(splits)}: {len(todo)} training{'s' if len(todo) != 1 else ''} to do."
+        )
+        return todo
+
+    def submitter(self) -> Callable[[int, TrialRecord], Any]:
+        """Has Ray train a configuration with a seed; the data is put there once."""
+        import ray
+
+        from search.trial.confirming import train_again
+        from search.trial.training import TrialJob
+
+        space = self._loaded.space
+        job = TrialJob(space.model, self.task, space.train, 1, space.seed)
+        shared = ray.put(self._data)
+        remote = ray.remote(train_again).options(
+            num_cpus=space.resources.cpu, num_gpus=space.resources.gpu, max_retries=2
+        )
+        threads = max(1, int(space.resources.cpu))
+        return lambda seed, trial: remote.remote(job, dict(trial.settings), shared, seed, threads)
+
+    def keep(self, seed: int, trial: TrialRecord, found: dict[str, Any]) -> None:
+        """Write down what a training came to."""
+        content = {"trial": trial.number, "seed": seed, "settings": trial.settings, **found}
+        write_atomically(self._folder / file_of(trial.number, seed), json.dumps(content) + "\n")
+
+    def conclude(self) -> None:
+        """Write what all seeds together say."""
+        root = self._directory.root
+        write_confirmations(compare(self._study, root), root)
+
+
 def confirm(
-    loaded: LoadedSpace,
-    task: Task,
-    data: Any,
-    directory: RunDirectory,
-    study: StudyRecord,
-    wanted: Confirm,
+    studies: Sequence[Confirming],
     say: Callable[[str], None] = lambda line: print(line, flush=True),
 ) -> bool:
     """Train the chosen configurations with fresh seeds on the Ray that is connected.
@@ -48,10 +124,7 @@ def confirm(
     interrupted goes on where it was; a training that is interrupted begins anew.
 
     Args:
-        loaded, task, data: of the run.
-        directory: of the run, locked by the caller.
-        study: whose complete trials are chosen from.
-        wanted: how many seeds, which configurations.
+        studies: of each task; all at the same time.
         say: tells of progress, a line at a time.
 
     Returns:
@@ -59,60 +132,47 @@ def confirm(
     """
     import ray
 
-    from search.trial.confirming import train_again
-    from search.trial.training import TrialJob
+    several = len(studies) > 1
 
-    space = loaded.space
-    seeds = [space.seed + 1 + at for at in range(wanted.seeds)]
-    # Where configurations were chosen on the only official split, it has to do.
-    apart = bool(data.tests)
-    splits = dict(data.tests) if apart else {"selection": data.selection}
-    folder = directory.root / FOLDER
-    folder.mkdir(exist_ok=True)
-    labels = {split: encoded.labels.tolist() for split, encoded in splits.items()}
-    about = {"metric": task.metric, "apart": apart, "labels": labels}
-    write_atomically(folder / LABELS, json.dumps(about) + "\n")
-    members = chosen(study, wanted.top)
-    for method in methods_of(loaded.tree).options:
-        if not any(method in trial.settings["method"] for trial in members):
-            say(f"No trial of {method} is complete and within the limits: none is confirmed.")
-    todo = [
-        (trial, seed)
-        for seed in seeds
-        for trial in members
-        if not (folder / file_of(trial.number, seed)).is_file()
-    ]
-    say(
-        f"Confirming {len(members)} configurations with {len(seeds)} fresh seeds on "
-        f"{', '.join(splits)}: {len(todo)} training{'s' if len(todo) != 1 else ''} to do."
-    )
-    job = TrialJob(space.model, task, space.train, 1, space.seed)
-    shared = ray.put(dataclasses.replace(data, tests=splits))
-    remote = ray.remote(train_again).options(
-        num_cpus=space.resources.cpu, num_gpus=space.resources.gpu, max_retries=2
-    )
-    threads = max(1, int(space.resources.cpu))
-    waiting: dict[Any, tuple[TrialRecord, int]] = {
-        remote.remote(job, dict(trial.settings), shared, seed, threads): (trial, seed)
-        for trial, seed in todo
+    def told(study: Confirming) -> Callable[[str], None]:
+        return lambda line: say(f"{study.task.name}, {line}" if several else line)
+
+    todo = [(seed, at, trial) for at, s in enumerate(studies) for seed, trial in s.begin(told(s))]
+    submit = [study.submitter() for study in studies]
+    # Seed after seed, so that what is stopped early has compared all alike.
+    waiting: dict[Any, tuple[int, int, TrialRecord]] = {
+        submit[at](seed, trial): (seed, at, trial)
+        for seed, at, trial in sorted(todo, key=lambda one: (one[0], one[1]))
     }
     failed = 0
     while waiting:
         (ready,), _ = ray.wait(list(waiting), num_returns=1)
-        trial, seed = waiting.pop(ready)
+        seed, at, trial = waiting.pop(ready)
+        tell = told(studies[at])
         try:
             found = ray.get(ready)
         except ray.exceptions.RayError as error:
             failed += 1
             reason = str(error).strip().splitlines()[-1]
-            say(f"trial {trial.number}, {trial.label}, seed {seed}: failed, {reason}")
+            tell(f"trial {trial.number}, {trial.label}, seed {seed}: failed, {reason}")
             continue
-        content = {"trial": trial.number, "seed": seed, "settings": trial.settings, **found}
-        write_atomically(folder / file_of(trial.number, seed), json.dumps(content) + "\n")
+        studies[at].keep(seed, trial, found)
         score = next(iter(found["scores"].values()))["score"]
-        say(f"trial {trial.number}, {trial.label}, seed {seed}: {score:.4f}")
-    write_confirmations(compare(study, directory.root), directory.root)
+        tell(f"trial {trial.number}, {trial.label}, seed {seed}: {score:.4f}")
+    for study in studies:
+        study.conclude()
     return not failed
+
+
+def write_confirmed(run: Run) -> None:
+    """Write the reports of a run whose configurations were confirmed."""
+    from search.report import write_all, write_overview
+
+    for directory in run.begun.values():
+        write_all(directory)
+    if run.several:
+        write_overview(run)
+    print(run.directory.report)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -141,33 +201,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(options: argparse.Namespace) -> int:
     from search.engine.where import connected
-    from search.loading import check_same_data, prepare_data, read_task
-    from search.report import write_all
 
-    directory = RunDirectory(Path(options.run).absolute())
-    if not directory.holds_run:
+    run = Run.at(Path(options.run).absolute())
+    if not run.begun:
         raise SpecError(options.run, [Mistake("RUN", "holds no run (no study.db)")])
+    with ExitStack() as held:
+        held.enter_context(RunLock(run))
+        studies = [_confirming(directory, options) for directory in run.begun.values()]
+        held.enter_context(connected(options.address, options.local))
+        whole = confirm(studies)
+        write_confirmed(run)
+        return 0 if whole else 1
+
+
+def _confirming(directory: RunDirectory, options: argparse.Namespace) -> Confirming:
+    from search.loading import check_same_data, prepare_data, read_task
+
     loaded = load_space(directory.space, options.overrides, resumed=True)
     _check_unchanged(loaded, load_space(directory.space, resumed=True))
-    with ExitStack() as held:
-        held.enter_context(RunLock(directory))
-        task = read_task(loaded)
-        data = prepare_data(loaded, task)
-        try:
-            study = directory.open_study()
-        except ValueError as error:
-            raise SpecError(options.run, [Mistake("study", str(error))]) from None
-        check_same_data(loaded, study, data)
-        record = study.record(study.trials())
-        study.close()
-        if not record.in_state("complete"):
-            raise SpecError(options.run, [Mistake("RUN", "has no complete trial to confirm")])
-        held.enter_context(connected(options.address, options.local))
-        wanted = loaded.space.confirm or Confirm()
-        whole = confirm(loaded, task, data, directory, record, wanted)
-        write_all(directory)
-        print(directory.report)
-        return 0 if whole else 1
+    task = read_task(loaded)
+    data = prepare_data(loaded, task)
+    try:
+        study = directory.open_study()
+    except ValueError as error:
+        raise SpecError(options.run, [Mistake("study", str(error))]) from None
+    check_same_data(loaded, study, data)
+    record = study.record(study.trials())
+    study.close()
+    if not record.in_state("complete"):
+        what = f"has no complete trial to confirm ({directory.root.name})"
+        raise SpecError(options.run, [Mistake("RUN", what)])
+    return Confirming(loaded, task, data, directory, record, loaded.space.confirm or Confirm())
 
 
 def _check_unchanged(loaded: LoadedSpace, before: LoadedSpace) -> None:

@@ -14,72 +14,63 @@ environment.prepare()
 
 from search.engine.importance import importances  # noqa: E402 - see search.run
 from search.engine.run_directory import RunDirectory  # noqa: E402 - see search.run
+from search.engine.runs import Run  # noqa: E402
+from search.record import StudyRecord  # noqa: E402
 from search.results.comparison import (  # noqa: E402
     as_markdown,
     compare_methods,
     write_comparison,
 )
-from search.results.confirmed import read_confirmations  # noqa: E402
+from search.results.confirmed import Confirmation, read_confirmations  # noqa: E402
 from search.results.files import write_front, write_trials  # noqa: E402
-from search.results.html import write_report  # noqa: E402
+from search.results.html import write_overview_page, write_report  # noqa: E402
+from search.spec import SpecError  # noqa: E402
 from search.tracking.relocation import relocate  # noqa: E402
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0, or 2 where there is no run."""
     parser = argparse.ArgumentParser(prog="python -m search.report", description=__doc__)
-    parser.add_argument(
-        "run", metavar="RUN", help="a run directory, also while it runs, or a folder of some"
-    )
+    parser.add_argument("run", metavar="RUN", help="a run directory, also while it runs")
     parser.add_argument(
         "--table",
         choices=["glue"],
-        help="also compare the methods of all runs, as table.md and table.csv in RUN",
+        help="also compare the methods on all tasks, as table.md and table.csv in RUN; RUN may be "
+        "a folder of runs",
     )
     options = parser.parse_args(arguments)
     root = Path(options.run).absolute()
     try:
         if options.table is not None:
             return _table(root)
-    except ValueError as error:
+        run = Run.at(root)
+        if not run.begun:
+            raise ValueError("holds no run (no study.db)")
+        for directory in run.begun.values():
+            write_all(directory)
+            print(directory.report)
+        if run.several:
+            write_overview(run)
+            print(run.directory.report)
+    except (SpecError, ValueError) as error:
         print(f"{options.run}: {error}", file=sys.stderr)
         return 2
-    directory = RunDirectory(root)
-    if not directory.holds_run:
-        print(f"{options.run}: holds no run (no study.db)", file=sys.stderr)
-        return 2
-    try:
-        write_all(directory)
-    except ValueError as error:
-        print(f"{options.run}: {error}", file=sys.stderr)
-        return 2
-    print(directory.report)
     return 0
 
 
 def _table(root: Path) -> int:
     """Compare what was confirmed in a run, or in the runs below a folder."""
-    folders = [root, *sorted(path for path in root.glob("*") if path.is_dir())]
-    runs = []
-    for directory in map(RunDirectory, folders):
-        if directory.holds_run:
-            study = directory.open_study()
-            record = study.record(study.trials())
-            study.close()
-            runs += [(record, found) for found in read_confirmations(directory.root)]
-    comparison = compare_methods(runs)
+    places = [root, *sorted(path for path in root.glob("*") if path.is_dir())]
+    folders = dict.fromkeys(d.root for place in places for d in Run.at(place).begun.values())
+    read = [_read(RunDirectory(folder)) for folder in folders]
+    comparison = compare_methods([(record, c) for record, found in read for c in found])
     print(as_markdown(comparison), end="")
     for path in write_comparison(comparison, root):
         print(path)
     return 0
 
 
-def write_all(directory: RunDirectory) -> None:
-    """Write front, table and report of a run from its study.
-
-    Raises:
-        ValueError: the study is not there or damaged.
-    """
+def _read(directory: RunDirectory) -> tuple[StudyRecord, list[Confirmation]]:
     study = directory.open_study()
     trials = [
         dataclasses.replace(trial, adapter=f"adapters/{trial.number}")
@@ -90,10 +81,34 @@ def write_all(directory: RunDirectory) -> None:
     record = dataclasses.replace(
         study.record(trials), importances=importances(study), disk_bytes=directory.bytes
     )
+    study.close()
+    return record, read_confirmations(directory.root)
+
+
+def write_all(directory: RunDirectory) -> None:
+    """Write front, table and report of a study.
+
+    Raises:
+        ValueError: the study is not there or damaged.
+    """
+    record, confirmations = _read(directory)
     relocate(directory.mlflow, directory.artifacts)
     write_front(record, directory.root)
     write_trials(record, directory.root)
-    write_report(record, directory.report, read_confirmations(directory.root))
+    write_report(record, directory.report, confirmations)
+
+
+def write_overview(run: Run) -> None:
+    """Write the page over all tasks of a run, and the table of methods once some were confirmed.
+
+    Raises:
+        ValueError: a study is damaged.
+    """
+    read = [_read(directory) for directory in run.begun.values()]
+    write_overview_page(read, run.directory.report)
+    confirmed = [(record, c) for record, found in read for c in found if c.members]
+    if confirmed:
+        write_comparison(compare_methods(confirmed), run.root)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from search import environment
 
@@ -20,7 +20,9 @@ from rich.console import Console  # noqa: E402
 
 from search.environment import INTERRUPTED  # noqa: E402
 from search.spec import LoadedSpace, Mistake, SpecError, load_space  # noqa: E402
-from search.spec.tasks import Task  # noqa: E402
+
+if TYPE_CHECKING:
+    from search.engine.runs import Run
 
 PLAIN_WIDTH = 120
 
@@ -71,37 +73,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from search.engine.run_directory import RunDirectory, RunLock
+    from search.engine.runs import Run, RunLock
 
     if options.local and options.address is not None:
         what = "cannot go together; leave one out"
         raise SpecError("command line", [Mistake("--local and --address", what)])
     loaded = load_space(options.space, options.overrides, resumed=options.resume)
-    directory = RunDirectory(Path(options.out or Path("runs") / loaded.space.name).absolute())
+    root = Path(options.out or Path("runs") / loaded.space.name).absolute()
+    run = Run(root, loaded.space.task_names)
     if not options.dry_run:
-        directory.check_resumable() if options.resume else directory.check_new()
         if options.resume:
-            _check_same_space(loaded, directory.space)
+            _check_same_space(loaded, run)
+            run.check_resumable()
+        else:
+            run.check_new()
 
     from search.loading import prepare_data, read_task
     from search.trial.preflight import smallest_and_largest
 
     with ExitStack() as held:
         if options.resume and not options.dry_run:
-            held.enter_context(RunLock(directory))
+            held.enter_context(RunLock(run))
         _check_engine(loaded)
-        task = read_task(loaded)
-        smallest, largest = smallest_and_largest(loaded, task)
+        spaces = [loaded.for_task(name) for name in run.tasks]
+        tasks = [read_task(space) for space in spaces]
+        smallest, largest = smallest_and_largest(loaded, tasks[0])
         if options.dry_run:
             _print_dry_run(loaded, smallest, largest)
             return 0
-        data = prepare_data(loaded, task)
-        _check_schedules(loaded, len(data.train))
+        data = []
+        for space, task in zip(spaces, tasks, strict=True):
+            data.append(prepare_data(space, task))
+            _check_schedules(space, len(data[-1].train))
         _check_machine(loaded, options)
 
         # Ray and MLflow take seconds to import; mistakes are told before.
         from search.driver import Driver
         from search.engine.where import connected
+        from search.part import Part, write_space
 
         console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
         place = held.enter_context(connected(options.address, options.local))
@@ -110,36 +119,24 @@ def _run(options: argparse.Namespace) -> int:
             print(note)
         print(f"Running trials {place.why}; {slots} at a time.", flush=True)
         if not options.resume:
-            held.enter_context(RunLock(directory))
-            directory.check_new()
-        driver = Driver(
-            loaded,
-            task,
-            directory,
-            data,
-            slots,
-            place.why,
-            console,
-            options.resume,
-            _again(options),
-        )
+            held.enter_context(RunLock(run))
+            run.check_new()
+            write_space(loaded, run.directory)
+        studies = run.studies
+        parts = [
+            Part(space, task, rows, studies[task.name])
+            for space, task, rows in zip(spaces, tasks, data, strict=True)
+        ]
+        driver = Driver(loaded, run, parts, slots, place.why, console, _again(options))
         status = driver.run()
         if status == 0 and loaded.space.confirm is not None and driver.ended_by_itself:
-            status = _confirm(loaded, task, data, directory)
+            from search.confirm import Confirming, confirm, write_confirmed
+
+            wanted = loaded.space.confirm
+            found = [Confirming(*part.searched, part.record(), wanted) for part in parts]
+            status = 0 if confirm(found) else 1
+            write_confirmed(run)
         return status
-
-
-def _confirm(loaded: LoadedSpace, task: Task, data: Any, directory: Any) -> int:
-    from search.confirm import confirm
-    from search.report import write_all
-
-    assert loaded.space.confirm is not None
-    study = directory.open_study()
-    record = study.record(study.trials())
-    study.close()
-    whole = confirm(loaded, task, data, directory, record, loaded.space.confirm)
-    write_all(directory)
-    return 0 if whole else 1
 
 
 def _again(options: argparse.Namespace) -> str:
@@ -157,9 +154,11 @@ def _again(options: argparse.Namespace) -> str:
     return shlex.join(words)
 
 
-def _check_same_space(loaded: LoadedSpace, saved: Path) -> None:
+def _check_same_space(loaded: LoadedSpace, run: Run) -> None:
     """A run is resumed with the space it was started with; only its budget may differ."""
-    before = yaml.safe_load(saved.read_text(encoding="utf-8"))
+    if not run.directory.space.is_file():
+        return  # there is no run, which is said next
+    before = yaml.safe_load(run.directory.space.read_text(encoding="utf-8"))
     now = loaded.resolved()
     where_only = {"budget", "confirm", "failures", "resources", "tracking"}
     changed = [

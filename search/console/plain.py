@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 from search.record import TrialRecord
@@ -17,7 +17,7 @@ def described(trial: TrialRecord) -> str:
     return f"trial {trial.number}, {trial.label}{mark}"
 
 
-def measured(measures: Mapping[str, float], objectives: tuple[str, ...]) -> str:
+def measured(measures: Mapping[str, float], objectives: Sequence[str]) -> str:
     """``score 0.912, trainable parameters 12.3 k``."""
     return ", ".join(
         f"{name} {readable(name, measures[name])}" for name in objectives if name in measures
@@ -29,14 +29,18 @@ class PlainView:
 
     Args:
         objectives: whose values are shown.
+        tasks: what each study is called; of one nothing is said.
         out: where to; standard output by default.
     """
 
-    def __init__(self, objectives: tuple[str, ...], out: TextIO | None = None) -> None:
+    def __init__(
+        self, objectives: Sequence[str], tasks: Sequence[str] = ("",), out: TextIO | None = None
+    ) -> None:
         self._objectives = objectives
+        self._tasks = tasks
         self._out = out if out is not None else sys.stdout
         self._since = time.monotonic()
-        self._seen: dict[int, TrialRecord] = {}
+        self._seen: dict[tuple[int, int], TrialRecord] = {}
 
     def __enter__(self) -> PlainView:
         return self
@@ -48,23 +52,27 @@ class PlainView:
         elapsed = duration(time.monotonic() - self._since)
         print(f"[{elapsed:>8}] {line}", file=self._out, flush=True)
 
-    def on_trial(self, trial: TrialRecord) -> None:
-        """A trial changed."""
-        before = self._seen.get(trial.number)
-        self._seen[trial.number] = trial
+    def on_trial(self, index: int, trial: TrialRecord) -> None:
+        """A trial of the study at an index changed."""
+        before = self._seen.get((index, trial.number))
+        self._seen[index, trial.number] = trial
+        told = self._told(trial, before)
+        if told is not None:
+            task = f"{self._tasks[index]}, " if len(self._tasks) > 1 else ""
+            self.say(f"{task}{described(trial)}: {told}")
+
+    def _told(self, trial: TrialRecord, before: TrialRecord | None) -> str | None:
         if before is None:
-            self.say(f"{described(trial)}: {'started' if not trial.rungs else 'goes on'}")
-            return
+            return "goes on" if trial.rungs else "started"
         if trial.state == "complete":
-            self.say(f"{described(trial)}: complete, {measured(trial.measures, self._objectives)}")
-        elif trial.state in {"pruned", "failed", "paused"}:
-            if trial.state != before.state:
-                self.say(f"{described(trial)}: {trial.state}, {trial.reason}")
-        elif len(trial.failures) > len(before.failures):
-            self.say(f"{described(trial)}: an attempt failed, {trial.failures[-1]}")
-        elif before.state == "paused":
-            self.say(f"{described(trial)}: goes on")
-        elif len(trial.rungs) > len(before.rungs):
+            return f"complete, {measured(trial.measures, self._objectives)}"
+        if trial.state in {"pruned", "failed", "paused"}:
+            return f"{trial.state}, {trial.reason}" if trial.state != before.state else None
+        if len(trial.failures) > len(before.failures):
+            return f"an attempt failed, {trial.failures[-1]}"
+        if before.state == "paused":
+            return "goes on"
+        if len(trial.rungs) > len(before.rungs):
             rung = trial.rungs[-1]
-            values = measured(rung.measures, self._objectives)
-            self.say(f"{described(trial)}: {rung.fraction:.0%} done, {values}")
+            return f"{rung.fraction:.0%} done, {measured(rung.measures, self._objectives)}"
+        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from search.record import StudyRecord
@@ -35,3 +36,14 @@ def progress_of(study: StudyRecord, total: int, slots: int, now: float) -> Progr
     left = max(0, total - len(ended) - len(running)) * typical
     left += sum(max(0.0, typical - (now - t.started)) for t in running if t.started is not None)
     return Progress(len(ended), total, left / max(1, slots))
+
+
+def overall(parts: Sequence[Progress]) -> Progress:
+    """Of several searches on the same slots; the time is known once it is for each of them."""
+    left = [part.seconds_left for part in parts if part.seconds_left is not None]
+    known = len(left) == len(parts)
+    return Progress(
+        sum(part.done for part in parts),
+        sum(part.total for part in parts),
+        sum(left) if known else None,
+    )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from search.console.front_table import front_table
 from search.pareto.front import front
 from search.record import StudyRecord
-from search.results.units import readable
+from search.results.measured import best_of
+from search.results.units import readable, title
 from search.writing import shown
 
 
@@ -50,16 +53,66 @@ def print_summary(
     table = front_table(study, "front", adapters=True)
     if table is not None:
         console.print(table)
+    _say_where(root, study.disk_bytes, tracking, again, console)
+
+
+def print_overview(
+    studies: Sequence[StudyRecord],
+    root: Path,
+    disk_bytes: int,
+    tracking: str,
+    endings: Sequence[str | None],
+    again: str | None,
+    console: Console,
+) -> None:
+    """Print what came of several tasks: the best of each, and where everything lies.
+
+    Args:
+        studies: as they ended.
+        root: the run directory.
+        disk_bytes: what all of it takes.
+        tracking: MLflow's store.
+        endings: why each ended before its budget was spent, or None.
+        again: the command that goes on with the run, or None.
+        console: the terminal.
+    """
+    for study, ending in zip(studies, endings, strict=True):
+        if ending is not None:
+            console.print(f"\n[yellow]{escape(study.task)} ended early: {escape(ending)}.[/]")
+        failed = study.in_state("failed")
+        if failed:
+            first = f"First failure on {study.task}, trial {failed[0].number}: {failed[0].reason}"
+            console.print(first, markup=False)
+    console.print()
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    costs = [name for name in studies[0].objectives if name != "score"]
+    for name in ("task", "trials", "front", "best score", "of"):
+        table.add_column(name, justify="left" if name in {"task", "of"} else "right")
+    for name in costs:
+        table.add_column(title(name), justify="right")
+    for study in studies:
+        best = best_of(study)
+        table.add_row(
+            escape(study.task),
+            str(len(study.in_state("complete", "pruned", "failed"))),
+            str(len(front(study.trials, list(study.objectives)))),
+            readable("score", best.measures["score"]) if best else "–",
+            escape(f"#{best.number} {best.label}" if best else ""),
+            *(readable(name, best.measures.get(name)) if best else "–" for name in costs),
+        )
+    console.print(table)
+    _say_where(root, disk_bytes, tracking, again, console)
+
+
+def _say_where(
+    root: Path, disk_bytes: int | None, tracking: str, again: str | None, console: Console
+) -> None:
     place = shown(root)
-    console.print(f"\nreport   {place}/report.html", markup=False, highlight=False, soft_wrap=True)
-    if study.disk_bytes is not None:
-        size = readable("disk_bytes", study.disk_bytes)
-        console.print(f"on disk  {place}, {size}", markup=False, highlight=False, soft_wrap=True)
-    console.print(
-        f"compare  mlflow ui --backend-store-uri {tracking}",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
+    lines = [f"\nreport   {place}/report.html"]
+    if disk_bytes is not None:
+        lines.append(f"on disk  {place}, {readable('disk_bytes', disk_bytes)}")
+    lines.append(f"compare  mlflow ui --backend-store-uri {tracking}")
     if again is not None:
-        console.print(f"go on    {again}", markup=False, highlight=False, soft_wrap=True)
+        lines.append(f"go on    {again}")
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -129,6 +129,12 @@ class Engine:
             return frozenset(self._active)
 
     @property
+    def share_begun(self) -> float:
+        """Part of the budget's trials that has begun, in [0, 1]."""
+        with self._lock:
+            return self._ledger.begun / self._policy.trials
+
+    @property
     def _ending(self) -> Ending | None:
         return self._stopped or self._reached
 

@@ -1,4 +1,4 @@
-"""The parts that Ray Tune asks: they hand its questions to the engine and know nothing."""
+"""The parts that Ray Tune asks: they hand its questions to the engines and know nothing."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from search.engine.core import Engine
 from search.engine.failures import Failure
+from search.engine.fleet import Fleet, Lane
 from search.engine.policy import Proposal
 from search.engine.ray_failures import failure_of
-from search.engine.run_directory import RunDirectory
 from search.engine.watchdog import Watchdog
 from search.record import RungReport
 
@@ -30,13 +29,21 @@ def number_of(trial: Trial) -> int:
     return int(trial.config["number"])
 
 
+def study_of(trial: Trial) -> str:
+    return str(trial.config["study"])
+
+
+def lane_of(fleet: Fleet, trial: Trial) -> Lane:
+    return fleet[study_of(trial)]
+
+
 def attempt_of(trial: Trial) -> int:
     return int(trial.config["attempt"])
 
 
 def folder_of(trial: Trial) -> str:
-    """Each attempt has a folder of its own."""
-    return f"{number_of(trial):05d}-{attempt_of(trial)}"
+    """Each attempt has a folder of its own, by whose name it goes."""
+    return str(trial.config["folder"])
 
 
 def _nothing() -> None:
@@ -55,41 +62,43 @@ class NeverRestored:
 
 
 class EngineSearcher(NeverRestored, Searcher):
-    """Hands the engine's proposals to Tune, one at a time and only when a slot is free.
+    """Hands the engines' proposals to Tune, one at a time and only when a slot is free.
 
     Proposing happens in a thread of its own: Tune's loop, which also takes in the reports, waits
     for it only where nothing trains that could report.
     """
 
-    def __init__(self, engine: Engine, directory: RunDirectory, slots: int) -> None:
+    def __init__(self, fleet: Fleet, slots: int) -> None:
         super().__init__()
-        self._engine = engine
-        self._directory = directory
+        self._fleet = fleet
         self._slots = slots
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="propose")
-        self._asked: Future[Proposal | None] | None = None
+        self._asked: Future[tuple[Lane, Proposal] | None] | None = None
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         if self._asked is None:
-            if self._engine.exhausted(time.time()):
+            if self._fleet.exhausted(time.time()):
                 return str(Searcher.FINISHED)
-            if len(self._engine.active) >= self._slots:
+            if self._fleet.active >= self._slots:
                 return None
-            self._asked = self._thread.submit(self._engine.ask, time.time())
-        if not self._asked.done() and self._engine.active:
+            self._asked = self._thread.submit(self._fleet.ask, time.time())
+        if not self._asked.done() and self._fleet.active:
             return None
-        proposal = self._asked.result()
+        found = self._asked.result()
         self._asked = None
-        if proposal is None:
+        if found is None:
             # A trial that still trains may fail and be tried again, or make room for another.
-            return str(Searcher.FINISHED) if self._engine.exhausted(time.time()) else None
+            return str(Searcher.FINISHED) if self._fleet.exhausted(time.time()) else None
+        lane, proposal = found
         checkpoint = proposal.checkpoint
         return {
+            "study": lane.name,
             "number": proposal.number,
             "attempt": proposal.attempt,
+            "folder": lane.directory.folder_of(proposal.number, proposal.attempt),
             "settings": dict(proposal.settings),
             # Trials run in a folder of their own, so every path is made absolute here.
-            "checkpoint": str(self._directory.root / checkpoint) if checkpoint else None,
+            "checkpoint": str(lane.directory.top / checkpoint) if checkpoint else None,
         }
 
     def close(self) -> None:
@@ -108,91 +117,92 @@ class EngineSearcher(NeverRestored, Searcher):
 
 
 class EngineScheduler(NeverRestored, FIFOScheduler):
-    """Takes every report to the engine and its decision back to Tune.
+    """Takes every report to its engine and the decision back to Tune.
 
     A trial that the engine pauses is stopped here as well: its checkpoint stays, and if it is
     promoted the engine proposes it again, as it does a trial that is tried once more.
     """
 
-    def __init__(self, engine: Engine, directory: RunDirectory, experiment: str) -> None:
+    def __init__(self, fleet: Fleet, experiment: str) -> None:
         super().__init__()
-        self._engine = engine
-        self._directory = directory
+        self._fleet = fleet
         self._experiment = experiment
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         if REPORT not in result:
             return str(TrialScheduler.CONTINUE)
+        lane, number = lane_of(self._fleet, trial), number_of(trial)
         saved = result.get("checkpoint_dir_name")
         checkpoint = f"trials/{self._experiment}/{folder_of(trial)}/{saved}" if saved else None
         report = RungReport.from_json(result[REPORT])
-        number = number_of(trial)
-        attempt = attempt_of(trial)
-        decision = self._engine.report(number, report, time.time(), checkpoint, attempt)
-        self._clear(number)
-        goes_on = decision == "continue"
+        decision = lane.engine.report(number, report, time.time(), checkpoint, attempt_of(trial))
+        self._clear(lane, number)
+        # Of several studies one can be over while the others go on.
+        goes_on = decision == "continue" and not lane.engine.stopping
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
 
-    def _clear(self, number: int) -> None:
+    def _clear(self, lane: Lane, number: int) -> None:
         """Delete what nobody goes on from any more, only now that the study has the newer rung.
 
         Left to Tune, a checkpoint would be gone before the study knew of the next one.
         """
-        for checkpoint in self._engine.obsolete_checkpoints(number):
-            shutil.rmtree(self._directory.root / checkpoint, ignore_errors=True)
+        for checkpoint in lane.engine.obsolete_checkpoints(number):
+            shutil.rmtree(lane.directory.top / checkpoint, ignore_errors=True)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        number, attempt = number_of(trial), attempt_of(trial)
-        self._engine.fail(number, failure_of(trial), time.time(), attempt)
+        engine = lane_of(self._fleet, trial).engine
+        engine.fail(number_of(trial), failure_of(trial), time.time(), attempt_of(trial))
 
 
 class Supervision(NeverRestored, tune.Callback):
-    """Reconciles the engine with Tune's trials, and ends those that hang."""
+    """Reconciles the engines with Tune's trials, and ends those that hang."""
 
-    def __init__(self, engine: Engine, watchdog: Watchdog, hang_minutes: float) -> None:
-        self._engine = engine
+    def __init__(self, fleet: Fleet, watchdog: Watchdog, hang_minutes: float) -> None:
+        self._fleet = fleet
         self._watchdog = watchdog
         self._hung = Failure(f"hung: it took no step for {hang_minutes:g} minutes")
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        active = self._engine.active
-        if not active:
+        if not self._fleet.active:
             return
-        latest = {number_of(trial): trial for trial in trials}
-        for number in active:
-            trial = latest.get(number)
-            if trial is None or not trial.is_finished():
-                continue
-            # Tune ended it without telling searcher or scheduler.
-            if self._engine.stopping:
-                self._engine.release(number)
-                continue
-            over = Failure("it ended before its last rung")
-            failure = failure_of(trial) if trial.status == Trial.ERROR else over
-            self._engine.fail(number, failure, time.time(), attempt_of(trial))
-        self._end_hanging({n: t for n, t in latest.items() if t.status == Trial.RUNNING})
+        latest = {(study_of(trial), number_of(trial)): trial for trial in trials}
+        for lane in self._fleet:
+            for number in lane.engine.active:
+                trial = latest.get((lane.name, number))
+                if trial is not None and trial.is_finished():
+                    self._reconcile(lane, number, trial)
+        self._end_hanging([t for t in latest.values() if t.status == Trial.RUNNING])
 
-    def _end_hanging(self, running: dict[int, Trial]) -> None:
-        attempts = {number: attempt_of(trial) for number, trial in running.items()}
-        for number in self._watchdog.hanging(attempts, time.monotonic()):
-            trial = running[number]
+    def _reconcile(self, lane: Lane, number: int, trial: Trial) -> None:
+        """Tune ended a trial without telling searcher or scheduler."""
+        if lane.engine.stopping:
+            lane.engine.release(number)
+            return
+        over = Failure("it ended before its last rung")
+        failure = failure_of(trial) if trial.status == Trial.ERROR else over
+        lane.engine.fail(number, failure, time.time(), attempt_of(trial))
+
+    def _end_hanging(self, trials: list[Trial]) -> None:
+        running = {folder_of(trial): trial for trial in trials}
+        for folder in self._watchdog.hanging(running, time.monotonic()):
+            trial = running[folder]
+            engine, number = lane_of(self._fleet, trial).engine, number_of(trial)
             actor = trial.temporary_state.ray_actor
-            if actor is not None and not self._engine.is_over(number, attempt_of(trial)):
+            if actor is not None and not engine.is_over(number, attempt_of(trial)):
                 # Tune then finds the actor dead; the engine has known better by then.
-                self._engine.fail(number, self._hung, time.time(), attempt_of(trial))
+                engine.fail(number, self._hung, time.time(), attempt_of(trial))
                 ray.kill(actor)
 
 
 class EngineStopper(NeverRestored, Stopper):
-    """Stops every trial once the engine says so."""
+    """Stops every trial once the engines say so."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
 
     def stop_all(self) -> bool:
         # Asked at every step of Tune's loop, so the budget of hours also ends running trials.
-        self._engine.exhausted(time.time())
-        return self._engine.stopping
+        return self._fleet.over(time.time())

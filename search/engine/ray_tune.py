@@ -11,7 +11,7 @@ import ray
 from ray import tune
 from ray.tune import CheckpointConfig, RunConfig, TuneConfig, Tuner
 
-from search.engine.core import Engine
+from search.engine.fleet import Fleet
 from search.engine.ray_parts import (
     EngineScheduler,
     EngineSearcher,
@@ -49,7 +49,7 @@ def next_experiment(directory: RunDirectory) -> str:
 
 
 def execute(
-    engine: Engine,
+    fleet: Fleet,
     directory: RunDirectory,
     trainable: Callable[..., None],
     parameters: Mapping[str, Any],
@@ -58,11 +58,11 @@ def execute(
     slots: int,
     hang_minutes: float,
 ) -> None:
-    """Run trials until the engine proposes nothing more, or is ending.
+    """Run trials until no engine proposes anything more, or all are ending.
 
     Args:
-        engine: decides.
-        directory: trials are stored below it.
+        fleet: decides.
+        directory: of the whole run; trials are stored below it.
         trainable: what a worker runs, ``trainable(config, **parameters, heartbeats=…)``.
         parameters: the same for every trial; delivered once through the object store.
         cpu, gpu: what a trial takes.
@@ -72,7 +72,7 @@ def execute(
     # By default Tune takes in a second trial only once the first one's process is up.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
     experiment = next_experiment(directory)
-    searcher = EngineSearcher(engine, directory, slots)
+    searcher = EngineSearcher(fleet, slots)
     heartbeats = start_heartbeats()
     watchdog = Watchdog(heartbeats, hang_minutes * 60)
     prepared = tune.with_resources(
@@ -83,7 +83,7 @@ def execute(
         prepared,
         tune_config=TuneConfig(
             search_alg=searcher,
-            scheduler=EngineScheduler(engine, directory, experiment),
+            scheduler=EngineScheduler(fleet, experiment),
             num_samples=-1,
             reuse_actors=True,
             trial_dirname_creator=folder_of,
@@ -92,8 +92,8 @@ def execute(
         run_config=RunConfig(
             name=experiment,
             storage_path=str(directory.trials.resolve()),
-            stop=EngineStopper(engine),
-            callbacks=[Supervision(engine, watchdog, hang_minutes)],
+            stop=EngineStopper(fleet),
+            callbacks=[Supervision(fleet, watchdog, hang_minutes)],
             # They are deleted by the scheduler, once the study knows of the next one.
             checkpoint_config=CheckpointConfig(num_to_keep=None),
             verbose=0,
@@ -103,7 +103,8 @@ def execute(
         tuner.fit()
     finally:
         searcher.close()
-        engine.close(time.time())
+        for lane in fleet:
+            lane.engine.close(time.time())
 
 
 def prepare_environment() -> None:

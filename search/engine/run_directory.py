@@ -1,4 +1,4 @@
-"""The run directory: where everything of a run lies, and who may write to it."""
+"""The directory of a study: where everything of it lies."""
 
 from __future__ import annotations
 
@@ -8,20 +8,37 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-
-from filelock import FileLock, Timeout
 
 from search.engine.study import SearchStudy, StudyHeader
-from search.spec.errors import Mistake, SpecError
 from search.writing import write_atomically
 
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """Paths of a run; everything it knows lies below ``root``."""
+    """Paths of a study.
+
+    Attributes:
+        root: what is the study's own lies below it.
+        whole: directory of the run, where that has several tasks, each with a study in a folder
+            of its own: they share trials, tracking store and lock.
+    """
 
     root: Path
+    whole: Path | None = None
+
+    @property
+    def top(self) -> Path:
+        """The directory of the whole run, to which paths of checkpoints are relative."""
+        return self.whole or self.root
+
+    def folder_of(self, number: int, attempt: int | str) -> str:
+        """The name of the folder of an attempt at a trial, without a parent."""
+        study = "" if self.whole is None else f"{self.root.name}-"
+        return f"{study}{number:05d}-{attempt}"
+
+    def checkpoints_of(self, number: int) -> list[Path]:
+        """Folders of all checkpoints of a trial, of all attempts at it."""
+        return sorted(self.trials.glob(f"*/{self.folder_of(number, '*')}/checkpoint_*"))
 
     @property
     def space(self) -> Path:
@@ -43,15 +60,15 @@ class RunDirectory:
 
     @property
     def mlflow(self) -> Path:
-        return self.root / "mlflow.db"
+        return self.top / "mlflow.db"
 
     @property
     def artifacts(self) -> Path:
-        return self.root / "mlartifacts"
+        return self.top / "mlartifacts"
 
     @property
     def trials(self) -> Path:
-        return self.root / "trials"
+        return self.top / "trials"
 
     @property
     def adapters(self) -> Path:
@@ -63,7 +80,7 @@ class RunDirectory:
 
     @property
     def lock(self) -> Path:
-        return self.root / ".lock"
+        return self.top / ".lock"
 
     def open_study(self) -> SearchStudy:
         """The study of the run that lies here.
@@ -92,10 +109,10 @@ class RunDirectory:
         """
         if url is None:
             self._clear_unfinished()
-            study = SearchStudy.create(self._unfinished, header)
+            study = SearchStudy.create(self.unfinished, header)
             fill(study)
             study.close()
-            self._unfinished.rename(self.study)
+            self.unfinished.rename(self.study)
             return self.open_study()
         # One database can hold the studies of many runs.
         name = f"{header.name} {header.provenance['study_id']}"
@@ -105,11 +122,12 @@ class RunDirectory:
         return study
 
     @property
-    def _unfinished(self) -> Path:
+    def unfinished(self) -> Path:
+        """A study that is being made, and holds no trial yet."""
         return self.root / "study.db.new"
 
     def _clear_unfinished(self) -> None:
-        for path in self.root.glob(f"{self._unfinished.name}*"):
+        for path in self.root.glob(f"{self.unfinished.name}*"):
             path.unlink()
 
     @property
@@ -121,84 +139,3 @@ class RunDirectory:
                 with suppress(FileNotFoundError):
                     total += os.stat(os.path.join(folder, name), follow_symlinks=False).st_size
         return total
-
-    def check_new(self) -> None:
-        """Raise SpecError unless a new run can be made here; writes nothing."""
-        where = f"--out {self.root}"
-        if self.root.exists() and not self.root.is_dir():
-            raise SpecError("command line", [Mistake(where, "is a file, not a folder")])
-        if self.holds_run:
-            what = "already holds a run; go on with it with --resume, or choose another --out"
-            raise SpecError("command line", [Mistake(where, what)])
-        if self.root.is_dir() and any(not self._begun_by_us(p) for p in self.root.iterdir()):
-            what = "is not empty and holds no run; choose another --out"
-            raise SpecError("command line", [Mistake(where, what)])
-        place = self.root
-        while not place.exists():
-            place = place.parent
-        if not place.is_dir():
-            what = f"cannot be made: {place} is a file"
-            raise SpecError("command line", [Mistake(where, what)])
-        if not _writable(place):
-            what = f"cannot be written: no permission in {place}"
-            raise SpecError("command line", [Mistake(where, what)])
-
-    def _begun_by_us(self, path: Path) -> bool:
-        """Whether a path is what a driver leaves that is killed before its run begins."""
-        if path == self.trials:
-            return path.is_dir() and not any(path.iterdir())
-        return path in (self.lock, self.space) or path.name.startswith(self._unfinished.name)
-
-    def check_resumable(self) -> None:
-        """Raise SpecError unless a run lies here that this process can go on with."""
-        where = f"--out {self.root}"
-        if not self.holds_run:
-            what = "holds no run to resume; leave out --resume to start one"
-            raise SpecError("command line", [Mistake(where, what)])
-        if not _writable(self.root):
-            raise SpecError("command line", [Mistake(where, "cannot be written: no permission")])
-        try:
-            self.open_study().close()
-        except ValueError as error:
-            raise SpecError("command line", [Mistake(where, str(error))]) from None
-
-
-def _writable(folder: Path) -> bool:
-    """Whether files can be made in a folder; asking the system, which root always answers yes to,
-    would miss a read-only file system."""
-    probe = folder / ".aflora-search-probe"
-    try:
-        probe.touch()
-        probe.unlink()
-    except OSError:
-        return False
-    return True
-
-
-class RunLock:
-    """Held by the one driver that may write to a run directory.
-
-    Raises:
-        SpecError: on entering, when another driver holds it.
-    """
-
-    def __init__(self, directory: RunDirectory) -> None:
-        self._directory = directory
-        self._lock = FileLock(directory.lock)
-
-    def __enter__(self) -> None:
-        self._directory.root.mkdir(parents=True, exist_ok=True)
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            where = f"--out {self._directory.root}"
-            what = "another driver is working on this run; wait for it, or stop it first"
-            raise SpecError("command line", [Mistake(where, what)]) from None
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._lock.release()

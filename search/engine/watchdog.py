@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection
 from typing import Any
 
 import ray
@@ -14,18 +14,18 @@ ASK_SECONDS = 5.0
 
 @ray.remote(num_cpus=0)
 class Heartbeats:
-    """When each trial last took a step, told by the workers; on the driver's node."""
+    """When each attempt at a trial last took a step, told by the workers; on the driver's node."""
 
     def __init__(self) -> None:
-        self._at: dict[int, float] = {}
+        self._at: dict[str, float] = {}
 
-    def beat(self, number: int) -> None:
-        self._at[number] = time.monotonic()
+    def beat(self, attempt: str) -> None:
+        self._at[attempt] = time.monotonic()
 
-    def silences(self) -> dict[int, float]:
-        """Seconds since each trial's last step."""
+    def silences(self) -> dict[str, float]:
+        """Seconds since each attempt's last step."""
         now = time.monotonic()
-        return {number: now - at for number, at in self._at.items()}
+        return {attempt: now - at for attempt, at in self._at.items()}
 
 
 def start_heartbeats() -> Any:
@@ -46,20 +46,20 @@ class Watchdog:
     def __init__(self, heartbeats: Any, seconds: float) -> None:
         self._heartbeats = heartbeats
         self._seconds = seconds
-        self._heard: dict[tuple[int, int], float] = {}
+        self._heard: dict[str, float] = {}
         self._answer: Any = None
         self._asked = 0.0
 
-    def hanging(self, running: Mapping[int, int], now: float) -> list[int]:
-        """Numbers of trials that hang.
+    def hanging(self, running: Collection[str], now: float) -> list[str]:
+        """Attempts that hang.
 
         Args:
-            running: number of each trial that runs → its attempt, which is heard anew.
+            running: attempts that run, by the names under which they beat.
             now: on a clock that does not jump.
         """
-        self._heard = {key: self._heard.get(key, now) for key in running.items()}
+        self._heard = {attempt: self._heard.get(attempt, now) for attempt in running}
         self._listen(now)
-        return [key[0] for key, heard in self._heard.items() if now - heard > self._seconds]
+        return [attempt for attempt, heard in self._heard.items() if now - heard > self._seconds]
 
     def _listen(self, now: float) -> None:
         if self._answer is not None:
@@ -71,9 +71,9 @@ class Watchdog:
                 silences = ray.get(answer)
             except ray.exceptions.RayActorError:
                 return  # it is being started again; until then nobody has been heard
-            for key, heard in self._heard.items():
-                if key[0] in silences:
-                    self._heard[key] = max(heard, now - silences[key[0]])
+            for attempt, heard in self._heard.items():
+                if attempt in silences:
+                    self._heard[attempt] = max(heard, now - silences[attempt])
         elif now - self._asked > ASK_SECONDS:
             self._asked = now
             self._answer = self._heartbeats.silences.remote()

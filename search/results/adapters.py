@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from search.pareto.front import front
@@ -21,12 +22,13 @@ ADAPTER_FILES = (
 )
 
 
-def collect_adapters(study: StudyRecord, root: Path) -> StudyRecord:
+def collect_adapters(study: StudyRecord, root: Path, top: Path) -> StudyRecord:
     """Copy the adapter of every front member to ``adapters/<trial>``; nobody else keeps one.
 
     Args:
         study: as it is now.
-        root: the run directory.
+        root: directory of the study.
+        top: what paths of checkpoints are relative to.
 
     Returns:
         The study with the folder of each adapter filled in.
@@ -39,7 +41,7 @@ def collect_adapters(study: StudyRecord, root: Path) -> StudyRecord:
     for trial in study.trials:
         folder = Path("adapters") / str(trial.number)
         if trial.number in members:
-            _copy(trial, root, folder)
+            _copy(trial, root, top, folder)
             trials.append(dataclasses.replace(trial, adapter=folder.as_posix()))
         else:
             _remove(root / folder)
@@ -47,11 +49,11 @@ def collect_adapters(study: StudyRecord, root: Path) -> StudyRecord:
     return dataclasses.replace(study, trials=tuple(trials))
 
 
-def _copy(trial: TrialRecord, root: Path, folder: Path) -> None:
+def _copy(trial: TrialRecord, root: Path, top: Path, folder: Path) -> None:
     if (root / folder).is_dir():
         return
     checkpoint = trial.rungs[-1].checkpoint
-    if checkpoint is None or not (root / checkpoint).is_dir():
+    if checkpoint is None or not (top / checkpoint).is_dir():
         raise FileNotFoundError(
             f"the checkpoint of trial {trial.number}, a member of the front, is missing: "
             f"{checkpoint}"
@@ -61,18 +63,22 @@ def _copy(trial: TrialRecord, root: Path, folder: Path) -> None:
     _remove(partial)
     partial.mkdir(parents=True)
     for name in ADAPTER_FILES:
-        if (root / checkpoint / name).is_file():
-            shutil.copy2(root / checkpoint / name, partial / name)
+        if (top / checkpoint / name).is_file():
+            shutil.copy2(top / checkpoint / name, partial / name)
     partial.rename(root / folder)
 
 
-def clear_checkpoints(study: StudyRecord, root: Path) -> None:
+def clear_checkpoints(study: StudyRecord, checkpoints_of: Callable[[int], Iterable[Path]]) -> None:
     """Delete the checkpoints of trials that ended; those that can go on keep theirs.
 
     Also those that no rung names: of attempts that were given up, or came too late.
+
+    Args:
+        study: as it is now.
+        checkpoints_of: folders of all checkpoints of a trial, by its number.
     """
     for trial in study.in_state("complete", "pruned", "failed"):
-        for folder in (root / "trials").glob(f"*/{trial.number:05d}-*/checkpoint_*"):
+        for folder in checkpoints_of(trial.number):
             _remove(folder)
 
 

@@ -143,56 +143,73 @@ def _cell(best: dict[str, Confirmed], method: str, top: int | None) -> Cell | No
     )
 
 
-def as_markdown(comparison: Comparison) -> str:
-    """The table as people read it, with the paper's rows where the model is the paper's."""
+def heads(comparison: Comparison) -> list[tuple[str, str]]:
+    """Name and metric of each column; of a task with several splits the name tells the split."""
     named = [task for task, *_ in comparison.tasks]
-    columns = [
-        f"{task} {split.removeprefix('validation_')}" if named.count(task) > 1 else task
-        for task, _, split, *_ in comparison.tasks
+    return [
+        (f"{task} {split.removeprefix('validation_')}" if named.count(task) > 1 else task, metric)
+        for task, metric, split, *_ in comparison.tasks
     ]
-    metrics = [metric for _, metric, *_ in comparison.tasks]
-    heads = [f"{column}<br>{metric}" for column, metric in zip(columns, metrics, strict=True)]
-    lines = [
-        "| method | trainable parameters | training time | " + " | ".join(heads) + " |",
-        "| --- | --- | --- |" + " --- |" * len(heads),
-    ]
-    for method, cells in comparison.rows.items():
-        shown = " | ".join(_shown(cell) for cell in cells)
-        lines.append(f"| {method} | {_params(cells)} | {_times(cells)} | {shown} |")
-        if comparison.model == MODEL and method in PUBLISHED:
-            millions, scores = PUBLISHED[method]
-            values = [scores.get(column) for column in columns]
-            told = " | ".join(MISSING if v is None else f"{v / 100:.4f}" for v in values)
-            lines.append(f"| {method}, published | {millions:g} M | {MISSING} | {told} |")
+
+
+def published_of(comparison: Comparison, method: str) -> tuple[float, list[float | None]] | None:
+    """Millions of parameters and scores that the paper gives, where its model is ours."""
+    if comparison.model != MODEL or method not in PUBLISHED:
+        return None
+    millions, scores = PUBLISHED[method]
+    values = [scores.get(column) for column, _ in heads(comparison)]
+    return millions, [None if value is None else value / 100 for value in values]
+
+
+def caption(comparison: Comparison) -> str:
+    """How the figures of a comparison came about, and what to know of single cells."""
     others = [
         f"{method} on {column}: trial {cell.best} scored better in the search and was not confirmed"
         for method, cells in comparison.rows.items()
-        for column, cell in zip(columns, cells, strict=True)
+        for (column, _), cell in zip(heads(comparison), cells, strict=True)
         if cell is not None and cell.best is not None
     ]
     about = "; ".join(
         f"{task}: {split}, {rows} rows, {seeds} seeds"
         for task, _, split, rows, seeds in comparison.tasks
     )
-    lines += [
-        "",
+    return (
         f"{comparison.model}. Of each method the configuration that scored best in the search, "
         "trained again with fresh seeds; mean and 95 % interval of a bootstrap over seeds and rows "
         f"({about}). Trainable parameters are averages over steps, the head left out; training "
         f"time is relative to {BASE}'s on the same task. Both are ranges over tasks."
-        + "".join(f" \\* {other}." for other in others),
+        + "".join(f" * {other}." for other in others)
+    )
+
+
+def as_markdown(comparison: Comparison) -> str:
+    """The table as people read it, with the paper's rows where the model is the paper's."""
+    titles = [f"{column}<br>{metric}" for column, metric in heads(comparison)]
+    lines = [
+        "| method | trainable parameters | training time | " + " | ".join(titles) + " |",
+        "| --- | --- | --- |" + " --- |" * len(titles),
     ]
-    return "\n".join(lines) + "\n"
+    for method, cells in comparison.rows.items():
+        told = " | ".join(shown(cell).replace("*", "\\*") for cell in cells)
+        lines.append(f"| {method} | {params_of(cells)} | {times_of(cells)} | {told} |")
+        published = published_of(comparison, method)
+        if published is not None:
+            millions, scores = published
+            told = " | ".join(MISSING if score is None else f"{score:.4f}" for score in scores)
+            lines.append(f"| {method}, published | {millions:g} M | {MISSING} | {told} |")
+    return "\n".join([*lines, "", caption(comparison).replace("*", "\\*")]) + "\n"
 
 
-def _shown(cell: Cell | None) -> str:
+def shown(cell: Cell | None) -> str:
+    """Mean and interval; with a star where another configuration had scored better."""
     if cell is None:
         return MISSING
-    star = "" if cell.best is None else " \\*"
+    star = "" if cell.best is None else " *"
     return f"{cell.score.mean:.4f} ({cell.score.low:.4f} … {cell.score.high:.4f}){star}"
 
 
-def _params(cells: Sequence[Cell | None]) -> str:
+def params_of(cells: Sequence[Cell | None]) -> str:
+    """Trainable parameters over all tasks."""
     values = [cell.params for cell in cells if cell is not None]
     if not values:
         return MISSING
@@ -200,7 +217,8 @@ def _params(cells: Sequence[Cell | None]) -> str:
     return ends[0] if ends[0] == ends[1] else " … ".join(ends)
 
 
-def _times(cells: Sequence[Cell | None]) -> str:
+def times_of(cells: Sequence[Cell | None]) -> str:
+    """Training time over all tasks, as a multiple."""
     values = [c.seconds_to_base for c in cells if c is not None and c.seconds_to_base is not None]
     if not values:
         return MISSING

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from search.pareto.front import front
 from search.record import StudyRecord, TrialRecord
-from search.results.measured import final
+from search.results.measured import best_of, final
 from search.results.units import ratio, readable, title
+from search.spec.nodes import method_of
 from search.spec.objectives import OBJECTIVES
 
 # With more marks than this the paragraph becomes a list; the table has them all.
@@ -46,6 +48,23 @@ def headline(study: StudyRecord) -> list[str]:
             "Each was trained once, and the best of many single runs looks better than it is: "
             "confirm it with other seeds before relying on it."
         )
+    return sentences
+
+
+def overview_headline(studies: Sequence[StudyRecord]) -> list[str]:
+    """Sentences on several tasks: how many have a front, and which methods lead them."""
+    found = [(study, best) for study in studies if (best := best_of(study)) is not None]
+    if not found:
+        return ["No trial is complete yet."]
+    sentences = []
+    if len(found) < len(studies):
+        lacking = [study.task for study in studies if best_of(study) is None]
+        sentences.append(f"No trial is complete yet on {_listed(lacking)}.")
+    leads = Counter(method_of(best.settings) for _, best in found)
+    told = [f"{method} on {count}" for method, count in leads.most_common()]
+    sentences.append(
+        f"Of {len(found)} {_plural(len(found), 'task')} the best score is that of {_listed(told)}."
+    )
     return sentences
 
 

@@ -20,6 +20,7 @@ from plotly.offline import get_plotlyjs
 from search.flat import flattened, legible
 from search.pareto.front import front, hypervolume_history
 from search.record import StudyRecord
+from search.results.comparison import Comparison, caption, compare_methods
 from search.results.confirmed import Confirmation
 from search.results.figures import (
     confirmed_figure,
@@ -30,10 +31,17 @@ from search.results.figures import (
     hypervolume_figure,
     importance_figure,
     importance_methods,
+    small_front_figure,
     trials_figure,
 )
-from search.results.headline import headline, trial_name
-from search.results.tables import confirmed_table, front_table, trials_table
+from search.results.headline import headline, overview_headline, trial_name
+from search.results.tables import (
+    comparison_table,
+    confirmed_table,
+    front_table,
+    tasks_table,
+    trials_table,
+)
 from search.results.units import duration, readable, title
 from search.writing import write_atomically
 
@@ -57,22 +65,82 @@ def write_report(
         **{f"freezing-{trial.number}": freezing_figure(trial) for trial in freezing},
         **{f"importance-{method}": importance_figure(study, method) for method in methods},
     }
+    comparison = compare_methods([(study, c) for c in confirmations]) if confirmations else None
+    content = {
+        "title": f"{study.name}: {study.task}",
+        "name": study.name,
+        "study": study,
+        "headline": headline(study),
+        "facts": _facts(study),
+        "counts": _counts(study),
+        "details": _details(study),
+        "objectives": _objectives(study),
+        "front_table": front_table(study),
+        "trials_table": trials_table(study),
+        "confirmations": [(c, confirmed_table(study, c)) for c in confirmations if c.members],
+        "freezing": [(f"freezing-{trial.number}", trial_name(trial)) for trial in freezing],
+        "importances": [(f"importance-{method}", method) for method in methods],
+        **_compared(comparison),
+    }
+    write_atomically(path, _page("report.html", figures, content))
+
+
+def write_overview_page(
+    tasks: Sequence[tuple[StudyRecord, Sequence[Confirmation]]], path: Path
+) -> None:
+    """Write the page over several tasks to ``path``: each one's front, and the methods compared.
+
+    Each task's own report is linked, at ``TASK/report.html``.
+
+    Args:
+        tasks: study of each task, and what of it was confirmed; at least one.
+        path: of the page.
+    """
+    studies = [study for study, _ in tasks]
+    first = studies[0]
+    confirmed = [(study, c) for study, confirmations in tasks for c in confirmations if c.members]
+    members = [len(front(study.trials, list(study.objectives))) for study in studies]
+    content = {
+        "title": f"{first.name}: {len(studies)} tasks",
+        "name": first.name,
+        "headline": overview_headline(studies),
+        "facts": [("tasks", ", ".join(study.task for study in studies)), ("model", first.model)],
+        "counts": [
+            (str(sum(len(study.in_state(state)) for study in studies)), state)
+            for state in ("complete", "pruned", "failed")
+        ]
+        + [(str(sum(members)), "on the fronts")],
+        "details": _details(first),
+        "objectives": _objectives(first),
+        "tasks_table": tasks_table(studies),
+        "fronts": [(f"front-{study.task}", study.task) for study in studies],
+        **_compared(compare_methods(confirmed) if confirmed else None),
+    }
+    figures = {f"front-{study.task}": small_front_figure(study) for study in studies}
+    write_atomically(path, _page("overview.html", figures, content))
+
+
+def _compared(comparison: Comparison | None) -> dict[str, object]:
+    """What the page says of methods against each other; with one there is nothing to compare."""
+    if comparison is None or len(comparison.rows) < 2:
+        return {"comparison": None}
+    return {
+        "comparison": comparison_table(comparison),
+        "comparison_caption": caption(comparison),
+    }
+
+
+def _page(template: str, figures: Mapping[str, go.Figure], content: Mapping[str, object]) -> str:
     script, plotly = _part("report.js"), _plotly()
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=jinja2.FunctionLoader(_part),
     )
-    page = environment.from_string(_part("report.html")).render(
-        study=study,
-        headline=headline(study),
-        facts=_facts(study),
-        counts=_counts(study),
-        details=_details(study),
-        objectives=_listed([title(name, study.metric) for name in study.objectives]),
-        front_table=front_table(study),
-        trials_table=trials_table(study),
-        confirmations=[(c, confirmed_table(study, c)) for c in confirmations if c.members],
-        freezing=[(f"freezing-{trial.number}", trial_name(trial)) for trial in freezing],
-        importances=[(f"importance-{method}", method) for method in methods],
+    return environment.get_template(template).render(
+        **content,
         heights={name: figure.layout.height for name, figure in figures.items()},
         style=_part("report.css"),
         script=script,
@@ -80,7 +148,6 @@ def write_report(
         plotly=plotly.packed,
         figures=_packed(_as_json(figures)),
     )
-    write_atomically(path, page)
 
 
 class _Library(NamedTuple):
@@ -152,6 +219,10 @@ def _counts(study: StudyRecord) -> list[tuple[str, str]]:
 def _details(study: StudyRecord) -> list[tuple[str, str]]:
     """Provenance, one line for each leaf."""
     return [(key, legible(value)) for key, value in flattened(study.provenance).items()]
+
+
+def _objectives(study: StudyRecord) -> str:
+    return _listed([title(name, study.metric) for name in study.objectives])
 
 
 def _listed(names: list[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from search.record import TrialRecord
+from search.record import StudyRecord, TrialRecord
 
 
 def final(trial: TrialRecord, name: str) -> float | None:
@@ -31,3 +31,16 @@ def extent(trial: TrialRecord) -> float | None:
 
 def _finite(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
+
+
+def best_of(study: StudyRecord) -> TrialRecord | None:
+    """The complete trial with the best score that keeps to the limits; None while there is none.
+
+    Of two alike the one with fewer trainable parameters.
+    """
+    complete = [t for t in study.in_state("complete") if t.feasible and "score" in t.measures]
+    return max(
+        complete,
+        key=lambda t: (t.measures["score"], -t.measures.get("trainable_params", 0.0)),
+        default=None,
+    )

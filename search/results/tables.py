@@ -1,16 +1,28 @@
-"""The tables of the report: the front, what was confirmed, and all trials."""
+"""The tables of the reports: the front, what was confirmed, all trials; tasks and methods."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from search.flat import flattened, legible
 from search.pareto.front import front
-from search.record import StudyRecord, TrialRecord
+from search.record import State, StudyRecord, TrialRecord
+from search.results.comparison import (
+    BASE,
+    Comparison,
+    heads,
+    params_of,
+    published_of,
+    shown,
+    times_of,
+)
 from search.results.confirmed import Confirmation
-from search.results.measured import extent, final
+from search.results.measured import best_of, extent, final
 from search.results.units import MISSING, duration, readable, title
 
+_COUNTED: tuple[State, ...] = ("complete", "pruned", "failed")
 _ORDER = ("complete", "running", "paused", "waiting", "pruned", "failed")
 
 
@@ -22,9 +34,10 @@ class Cell:
         text: as people read it.
         key: a number for columns of numbers, else text; empty where nothing is known, which
             always goes last.
-        kind: ``number``, ``text``, ``state`` or ``configuration``.
+        kind: ``number``, ``text``, ``state``, ``configuration`` or ``link``.
         mark: name of an enqueued configuration, shown beside the text.
         details: the settings behind a configuration, key and value.
+        link: where a link leads.
     """
 
     text: str
@@ -32,11 +45,13 @@ class Cell:
     kind: str = "text"
     mark: str | None = None
     details: tuple[tuple[str, str], ...] = ()
+    link: str | None = None
 
 
 @dataclass(frozen=True)
 class Table:
-    """Column titles with their kinds, and rows: trial number, on the front or not, cells."""
+    """Column titles with their kinds, and rows: number of the trial or else of the row, whether it
+    is on the front, cells."""
 
     columns: tuple[tuple[str, str], ...]
     rows: tuple[tuple[int, bool, tuple[Cell, ...]], ...]
@@ -139,6 +154,74 @@ def confirmed_table(study: StudyRecord, confirmation: Confirmation) -> Table:
         for member in confirmation.members
     )
     return Table(columns, rows)
+
+
+def tasks_table(studies: Sequence[StudyRecord]) -> Table:
+    """The tasks of a run: how many trials came to what, and the best of them."""
+    costs = [name for name in studies[0].objectives if name != "score"]
+    columns = (
+        ("task", "text"),
+        ("metric", "text"),
+        *((state, "number") for state in _COUNTED),
+        ("on the front", "number"),
+        ("best score", "number"),
+        ("configuration", "text"),
+        *((title(name), "number") for name in costs),
+    )
+    rows = []
+    for index, study in enumerate(studies):
+        best = best_of(study)
+        counts = [len(study.in_state(state)) for state in _COUNTED]
+        counts.append(len(front(study.trials, list(study.objectives))))
+        unknown = [_number(MISSING, None), _text(None), *(_number(MISSING, None) for _ in costs)]
+        cells = (
+            Cell(study.task, study.task, "link", link=f"{quote(study.task)}/report.html"),
+            _text(study.metric),
+            *(_number(str(count), count) for count in counts),
+            *(
+                unknown
+                if best is None
+                else [
+                    _measure(best, "score"),
+                    _configuration(best),
+                    *(_measure(best, name) for name in costs),
+                ]
+            ),
+        )
+        rows.append((index, False, cells))
+    return Table(columns, tuple(rows))
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """Methods × tasks, with what the paper published where the model is the paper's."""
+    columns = (
+        ("method", "text"),
+        ("trainable parameters", "number"),
+        (f"training time, {BASE} = 1", "number"),
+        *((f"{column}, {metric}", "number") for column, metric in heads(comparison)),
+    )
+    rows: list[tuple[int, bool, tuple[Cell, ...]]] = []
+    for method, cells in comparison.rows.items():
+        found = [cell for cell in cells if cell is not None]
+        times = [cell.seconds_to_base for cell in found if cell.seconds_to_base is not None]
+        row = (
+            _text(method),
+            _number(params_of(cells), min((cell.params for cell in found), default=None)),
+            _number(times_of(cells), min(times, default=None)),
+            *(_number(shown(cell), None if cell is None else cell.score.mean) for cell in cells),
+        )
+        rows.append((len(rows), False, row))
+        published = published_of(comparison, method)
+        if published is not None:
+            millions, scores = published
+            row = (
+                _text(f"{method}, published"),
+                _number(readable("trainable_params", millions * 1e6), millions * 1e6),
+                _number(MISSING, None),
+                *(_number(MISSING if s is None else f"{s:.4f}", s) for s in scores),
+            )
+            rows.append((len(rows), False, row))
+    return Table(columns, tuple(rows))
 
 
 def _number(text: str, value: float | None) -> Cell:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -44,6 +45,12 @@ class LoadedSpace:
     def error(self, *mistakes: Mistake) -> SpecError:
         """What turned out to be wrong with the file once its model and data were looked at."""
         return SpecError(self.source, [_at_line(mistake, self.lines) for mistake in mistakes])
+
+    def for_task(self, task: str) -> LoadedSpace:
+        """The space as it is searched for one of its tasks."""
+        if len(self.space.task_names) == 1:
+            return self
+        return dataclasses.replace(self, space=self.space.model_copy(update={"tasks": [task]}))
 
     def resolved(self) -> dict[str, Any]:
         """The space with every default written out; :func:`load_space` reads it back."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, urlsplit
@@ -281,10 +282,13 @@ class Space(Section):
     @field_validator("tasks")
     @classmethod
     def _known_tasks(cls, tasks: list[str], info: ValidationInfo) -> list[str]:
-        if len(tasks) > 1:
-            raise ValueError(f"one task a run is searched, got {', '.join(tasks)}")
+        twice = sorted(task for task, count in Counter(tasks).items() if count > 1)
+        if twice:
+            raise ValueError(f"names {', '.join(twice)} more than once")
         data = info.data.get("data")
         if data is not None and data.text is not None:
+            if len(tasks) > 1:
+                raise ValueError(f"data of your own is one task, got {', '.join(tasks)}")
             return tasks
         if data is not None and not tasks:
             raise ValueError(f"is missing; {did_you_mean('', TASKS)}")
@@ -298,9 +302,15 @@ class Space(Section):
         return tasks
 
     @property
+    def task_names(self) -> tuple[str, ...]:
+        """What the tasks are called: data of one's own may go by the name of the space."""
+        return tuple(self.tasks) or (self.name,)
+
+    @property
     def task_name(self) -> str:
-        """What the task is called: data of one's own may go by the name of the space."""
-        return self.tasks[0] if self.tasks else self.name
+        """What the task of a space with one is called."""
+        (name,) = self.task_names
+        return name
 
     @field_validator("objectives", mode="before")
     @classmethod
@@ -344,8 +354,9 @@ class Space(Section):
         generated = [task for task in self.tasks if TASKS[task].generated]
         if generated and self.data.generated is None:
             raise ValueError(f"task {generated[0]} is made here: data must be {{generated: {{}}}}")
-        if self.data.generated is not None and not generated:
+        others = [task for task in self.tasks if task not in generated]
+        if self.data.generated is not None and others:
             raise ValueError(
-                f"task {self.tasks[0]} is not made here: data takes path or dir, not generated"
+                f"task {others[0]} is not made here: data takes path or dir, not generated"
             )
         return self

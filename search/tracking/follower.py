@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from search.record import StudyRecord
@@ -14,44 +15,65 @@ RETRY_SECONDS = 5.0
 FINISH_SECONDS = 60.0
 
 
+@dataclass
+class Followed:
+    """A study that is written to a store.
+
+    Attributes:
+        open_store: makes the store; it may fail and is then tried again.
+        record: gives the study as it is now.
+        files: results, once there are some.
+        ended: whether the study has come to its end.
+    """
+
+    open_store: Callable[[], MLflowStore]
+    record: Callable[[], StudyRecord]
+    files: Sequence[Path] = ()
+    ended: bool = False
+    _store: MLflowStore | None = field(default=None, init=False)
+
+    def write(self, finish: bool) -> None:
+        """Bring the store up to date, or finish with it."""
+        if self._store is None:
+            self._store = self.open_store()
+        if finish:
+            self._store.finish(self.record(), self.files, self.ended)
+        else:
+            self._store.sync(self.record())
+
+
 class Follower:
-    """Writes the study to a store in the background.
+    """Writes studies to a store in the background, one after the other.
 
     A store that is slow or down costs the search nothing: what could not be written is written
     the next time, and what is missing in the end is said.
 
     Args:
-        open_store: makes the store; it may fail and is then tried again.
-        record: gives the study as it is now.
+        studies: what is written.
     """
 
-    def __init__(
-        self, open_store: Callable[[], MLflowStore], record: Callable[[], StudyRecord]
-    ) -> None:
-        self._open_store = open_store
-        self._record = record
-        self._store: MLflowStore | None = None
+    def __init__(self, studies: Sequence[Followed]) -> None:
+        self._studies = studies
+        self._changed: set[int] = set()
         self._wake = threading.Event()
         self._closing = threading.Event()
-        self._files: Sequence[Path] = ()
-        self._ended = False
         self.problem: str | None = None
         self._thread = threading.Thread(target=self._follow, name="tracking", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
-    def wake(self) -> None:
-        """The study has changed."""
+    def wake(self, index: int = 0) -> None:
+        """The study at an index has changed."""
+        self._changed.add(index)
         self._wake.set()
 
-    def close(self, files: Sequence[Path], ended: bool) -> str | None:
+    def close(self) -> str | None:
         """Write everything, the result files too; what went wrong, or None.
 
         Waits at most a minute: a store that does not answer is not waited for longer.
         """
-        self._files = files
-        self._ended = ended
+        self._changed.update(range(len(self._studies)))
         self._closing.set()
         self._wake.set()
         self._thread.join(FINISH_SECONDS)
@@ -64,19 +86,21 @@ class Follower:
             self._wake.wait()
             self._wake.clear()
             closing = self._closing.is_set()
-            try:
-                if self._store is None:
-                    self._store = self._open_store()
-                if closing:
-                    self._store.finish(self._record(), self._files, self._ended)
-                else:
-                    self._store.sync(self._record())
-                self.problem = None
-            # Whatever a tracking store does wrong must not end the search; it is kept and told.
-            except Exception as error:
-                self.problem = f"{type(error).__name__}: {first_line(error)[:300]}"
-                if not closing:
-                    self._closing.wait(RETRY_SECONDS)
-                    self._wake.set()
+            self._write(closing)
             if closing:
                 return
+            if self.problem is not None:
+                self._closing.wait(RETRY_SECONDS)
+                self._wake.set()
+
+    def _write(self, closing: bool) -> None:
+        self.problem = None
+        for index in sorted(self._changed.copy()):
+            # Before it is read: what changes meanwhile is written again.
+            self._changed.discard(index)
+            try:
+                self._studies[index].write(closing)
+            # Whatever a tracking store does wrong must not end the search; it is kept and told.
+            except Exception as error:
+                self._changed.add(index)
+                self.problem = f"{type(error).__name__}: {first_line(error)[:300]}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,20 @@ BEAT_SECONDS = 2.0
 
 
 def train(
-    config: dict[str, Any], job: TrialJob, data: TaskData, threads: int, heartbeats: Any
+    config: dict[str, Any],
+    jobs: Mapping[str, TrialJob],
+    data: Mapping[str, TaskData],
+    threads: int,
+    heartbeats: Any,
 ) -> None:
     """Run one trial and report every rung, with its checkpoint, to Ray Tune.
 
     Args:
-        config: ``settings`` of the trial, and ``checkpoint``, the absolute path of the folder to
-            go on from, or None.
-        job: what all trials share.
-        data: from the object store, read only.
+        config: ``settings`` of the trial; ``study``, by whose name job and data are found;
+            ``folder``, the name of the attempt; and ``checkpoint``, the absolute path of the
+            folder to go on from, or None.
+        jobs: what all trials of a study share.
+        data: of each study, from the object store: shared and read only.
         threads: CPU threads the trial may use.
         heartbeats: actor that is told that the trial takes steps.
     """
@@ -47,20 +53,20 @@ def train(
     def report(rung: RungReport, folder: Path) -> None:
         tune.report({REPORT: rung.to_json()}, checkpoint=tune.Checkpoint.from_directory(folder))
 
-    number, last = config["number"], -math.inf
+    study, attempt, last = config["study"], config["folder"], -math.inf
 
     def beat() -> None:
         nonlocal last
         now = time.monotonic()
         if now - last >= BEAT_SECONDS:
             last = now
-            heartbeats.beat.remote(number)
+            heartbeats.beat.remote(attempt)
 
     checkpoint = config["checkpoint"]
     run_trial(
-        job,
+        jobs[study],
         TrialSettings.model_validate(config["settings"]),
-        data,
+        data[study],
         report,
         Path(checkpoint) if checkpoint else None,
         beat,

@@ -19,7 +19,7 @@ from search.engine.run_directory import RunDirectory
 from search.engine.where import connected
 from search.record import StudyRecord
 from search.spec.schema import Budget, Failures, Pruner, Sampler
-from tests.search.engine.curves import OBJECTIVES, RUNGS, engine_on, new_study, report
+from tests.search.engine.curves import OBJECTIVES, RUNGS, alone, engine_on, new_study, report
 
 # What happens to a trial at its first attempt, after its second rung.
 ENDS = ("raises", "has no memory", "dies", "hangs", "no number")
@@ -39,7 +39,7 @@ def worker(config: dict[str, Any], folder: str, falling: bool, heartbeats: Any) 
     for index in range(reached + 1, RUNGS + 1):
         if index == 3 and attempt == 0 and number < len(ENDS) and not falling:
             _end(ENDS[number])
-        heartbeats.beat.remote(number)
+        heartbeats.beat.remote(config["folder"])
         change = {"score": 0.9 - 0.05 * number} if falling else {}
         if number == 4 and index == 2 and not falling:
             change = {"score": float("nan")}
@@ -78,7 +78,7 @@ def run(
     )
     with connected(None, local=True):
         execute(
-            engine,
+            alone(engine, directory.root),
             directory,
             worker,
             {"folder": str(tmp_path / "logs"), "falling": falling},

@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 
 import aflora
 from search import report
-from search.engine.run_directory import RunDirectory, RunLock
+from search.engine.runs import Run, RunLock
 from search.spec.tasks import TASKS
 from search.trial.backbone import load_classifier
 
@@ -186,7 +186,7 @@ def test_what_was_found_is_confirmed_with_fresh_seeds_and_interrupted_ones_go_on
 
 
 def test_a_second_driver_is_refused(finished: Path) -> None:
-    with RunLock(RunDirectory(finished)):
+    with RunLock(Run.at(finished)):
         ended = search(finished, "--resume")
     assert ended.returncode == 2
     assert "another driver is working on this run" in ended.stderr

@@ -70,7 +70,7 @@ def front_figure(study: StudyRecord) -> go.Figure:
 
     add([trial for trial in unmarked if trial.state == "pruned"], "pruned, where it stopped", 7)
     add([trial for trial in complete if trial.number not in members], "complete", 8)
-    steps = _steps(plane, [trial for trial in shown if trial.number in members])
+    steps = corners_of(plane, [trial for trial in shown if trial.number in members])
     _add_steps(figure, steps)
     add([trial for trial in complete if trial.number in members], "front", 15)
     for index, trial in enumerate(marked):
@@ -110,7 +110,7 @@ def _add_key(figure: go.Figure, name: str, marker: dict[str, object]) -> None:
     )
 
 
-def _steps(plane: Plane, members: Sequence[TrialRecord]) -> list[tuple[float, float]]:
+def corners_of(plane: Plane, members: Sequence[TrialRecord]) -> list[tuple[float, float]]:
     """Corners of the line of the best score at each cost or less, to the end of the axis."""
     if plane.x is None or not members:
         return []

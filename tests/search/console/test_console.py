@@ -8,10 +8,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from search.console.live import LiveView
+from search.console.live import LiveView, Watched
 from search.console.plain import PlainView
-from search.console.progress import progress_of
-from search.console.summary import print_summary
+from search.console.progress import Progress, overall, progress_of
+from search.console.summary import print_overview, print_summary
 from search.record import Rung, StudyRecord, TrialRecord
 from tests.search.records import study, trial
 
@@ -29,7 +29,7 @@ def running(number: int, *scores: float, started: float = 100.0) -> TrialRecord:
 def rendered(record: StudyRecord, ending: str | None = None, width: int = 140) -> str:
     out = io.StringIO()
     console = Console(file=out, width=width, height=60, force_terminal=False)
-    view = LiveView(lambda: record, lambda: ending, 12, 2, "on this machine", console)
+    view = LiveView([Watched(lambda: record, lambda: ending, 12)], 2, "on this machine", console)
     console.print(view.render(130.0))
     return out.getvalue()
 
@@ -91,11 +91,11 @@ def test_nothing_is_estimated_before_a_trial_has_ended() -> None:
 
 def test_the_plain_view_prints_a_line_an_event() -> None:
     out = io.StringIO()
-    view = PlainView(OBJECTIVES, out)
+    view = PlainView(OBJECTIVES, out=out)
     for state in (running(3), running(3, 0.6), trial(3, "pruned", reason="rung 1: dominated")):
-        view.on_trial(state)
-    view.on_trial(running(4))
-    view.on_trial(trial(4, mark="mine"))
+        view.on_trial(0, state)
+    view.on_trial(0, running(4))
+    view.on_trial(0, trial(4, mark="mine"))
     lines = [line.split("] ", 1)[1] for line in out.getvalue().splitlines()]
     assert lines[0] == "trial 3, lora r4: started"
     assert lines[1].startswith("trial 3, lora r4: 25% done, score 0.6000")
@@ -127,3 +127,61 @@ def test_a_search_that_ended_early_says_how_to_go_on() -> None:
     assert "Ended early: stopped by Ctrl-C." in seen
     assert "1 unfinished" in seen
     assert "go on    python -m search.run q.yaml --resume" in seen
+
+
+def test_of_several_tasks_the_live_view_shows_the_progress_of_each() -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=140, height=60, force_terminal=False)
+    records = [
+        study(trial(0, score=0.7), running(1, 0.5), task="rte"),
+        study(trial(0, "pruned"), task="cola[b]"),
+    ]
+    endings = [None, "its trial seconds are spent"]
+    watched = [
+        Watched(lambda r=r: r, lambda e=e: e, 4)  # type: ignore[misc]
+        for r, e in zip(records, endings, strict=True)
+    ]
+    console.print(LiveView(watched, 2, "on this machine", console).render(130.0))
+    seen = out.getvalue()
+    assert "2 tasks" in seen
+    assert "2 of 8 trials" in seen
+    (rte,) = [line for line in seen.splitlines() if "rte" in line and "1 of 4" in line]
+    assert "0.7000" in rte
+    (cola,) = [line for line in seen.splitlines() if "cola[b]" in line]
+    assert "its trial seconds are spent" in cola
+    assert "rte #1 lora r4" in seen
+    # One study that is over is no end of the search.
+    assert "Ctrl-C ends the search" in seen
+
+
+def test_the_time_left_is_that_of_all_tasks_together() -> None:
+    parts = [Progress(1, 4, 30.0), Progress(2, 4, 12.0)]
+    assert overall(parts) == Progress(3, 8, 42.0)
+    assert overall([*parts, Progress(0, 4, None)]).seconds_left is None
+
+
+def test_the_plain_view_tells_tasks_apart() -> None:
+    out = io.StringIO()
+    view = PlainView(OBJECTIVES, ("rte", "cola"), out)
+    view.on_trial(0, running(3))
+    view.on_trial(1, running(3))
+    lines = [line.split("] ", 1)[1] for line in out.getvalue().splitlines()]
+    assert lines == ["rte, trial 3, lora r4: started", "cola, trial 3, lora r4: started"]
+
+
+def test_the_overview_names_the_best_of_each_task_and_what_failed() -> None:
+    out = io.StringIO()
+    records = [
+        study(trial(0, score=0.7), trial(1, score=0.9, label="aflora r2"), task="rte"),
+        study(trial(0, "failed", reason="ValueError: x"), task="cola"),
+    ]
+    console = Console(file=out, width=140)
+    endings = [None, "all trials failed in the same way"]
+    print_overview(records, Path("/runs/q"), 5, "sqlite:///m.db", endings, "again", console)
+    seen = out.getvalue()
+    (rte,) = [line for line in seen.splitlines() if line.startswith("rte ")]
+    assert "#1 aflora r2" in rte
+    assert "0.9000" in rte
+    assert "cola ended early: all trials failed in the same way." in seen
+    assert "First failure on cola, trial 0: ValueError: x" in seen
+    assert "go on    again" in seen

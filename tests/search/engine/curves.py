@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from search.engine.core import Engine
+from search.engine.fleet import Fleet, Lane
 from search.engine.policy import Policy
 from search.engine.pruners import make_judge
+from search.engine.run_directory import RunDirectory
 from search.engine.simulate import Step
 from search.engine.study import SearchStudy, StudyHeader
 from search.record import FreezeEvent, Rung, RungReport
@@ -74,6 +76,11 @@ def engine_on(
     per_method = policy.budget.trials_per_method is not None
     judge = make_judge(pruner, list(study.header.objectives), per_method)
     return Engine(study, policy, judge, now)
+
+
+def alone(engine: Engine, folder: Path) -> Fleet:
+    """A fleet of one study, in a folder of its own."""
+    return Fleet([Lane("rte", engine, RunDirectory(folder))])
 
 
 def report(

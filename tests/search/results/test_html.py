@@ -118,12 +118,12 @@ def test_the_tables_have_the_front_and_every_trial(
     whole_search: StudyRecord, tmp_path: Path
 ) -> None:
     page = report(whole_search, tmp_path)
-    rows = [a for tag, a in Page(page).elements if tag == "tr" and "data-trial" in a]
+    rows = [a for tag, a in Page(page).elements if tag == "tr" and "data-row" in a]
     members = front(whole_search.trials, list(whole_search.objectives))
     first, rest = rows[: len(members)], rows[len(members) :]
-    assert [row["data-trial"] for row in first] == [str(trial.number) for trial in members]
-    assert [row["data-trial"] for row in rest] == [str(number) for number in range(48)]
-    on_front = {row["data-trial"] for row in rest if row.get("class") == "front"}
+    assert [row["data-row"] for row in first] == [str(trial.number) for trial in members]
+    assert [row["data-row"] for row in rest] == [str(number) for number in range(48)]
+    on_front = {row["data-row"] for row in rest if row.get("class") == "front"}
     assert on_front == {str(trial.number) for trial in members}
     assert f"adapters/{members[0].number}" in page
     assert "rung 3: dominated by 4 trials" in page

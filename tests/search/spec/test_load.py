@@ -55,6 +55,14 @@ def test_a_good_space_is_read_with_its_defaults(tmp_path: Path) -> None:
     assert loaded.space.task_name == "rte"
 
 
+def test_a_space_of_several_tasks_is_searched_for_each(tmp_path: Path) -> None:
+    loaded = load_space(changed(tmp_path, tasks=["rte", "cola"]))
+    assert loaded.space.task_names == ("rte", "cola")
+    one = loaded.for_task("cola")
+    assert one.resolved() == loaded.resolved() | {"tasks": ["cola"]}
+    assert one.space.task_name == "cola"
+
+
 def test_a_resolved_space_reads_back_as_itself(tmp_path: Path) -> None:
     loaded = load_space(write(tmp_path, GOOD))
     again = load_space(write(tmp_path, yaml.safe_dump(loaded.resolved())))
@@ -89,7 +97,8 @@ def test_set_wins_and_settles_what_excludes_one_another(tmp_path: Path) -> None:
         ({"name": ["x"]}, "name (line 4): should be a valid string, got ['x']"),
         ({"tasks": ["rtee"]}, "unknown task 'rtee'; did you mean 'rte'?"),
         ({"tasks": []}, "tasks"),
-        ({"tasks": ["rte", "cola"]}, "one task a run"),
+        ({"tasks": ["rte", "cola", "rte"]}, "names rte more than once"),
+        ({"tasks": ["negation", "rte"], "data": {"generated": {}}}, "task rte is not made here"),
         ({"tasks": ["negation"]}, "data must be {generated: {}}"),
         ({"data": {"generated": {}}}, "task rte is not made here"),
         ({"data": {}}, "one of path, dir, files, generated is needed, got none"),

@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from search.record import FreezeEvent, Rung, StudyRecord
-from search.tracking.follower import Follower
+from search.tracking.follower import Followed, Follower
 from search.tracking.mlflow_store import MLflowStore
 from tests.search.records import study, trial
 
@@ -123,7 +123,7 @@ def test_finishing_puts_files_and_hypervolume_into_the_parent(uri: str, tmp_path
 
 
 def follow(open_store: Callable[[], Any], record: StudyRecord) -> Follower:
-    follower = Follower(open_store, lambda: record)
+    follower = Follower([Followed(open_store, lambda: record)])
     follower.start()
     return follower
 
@@ -146,9 +146,33 @@ def test_a_store_that_is_down_is_caught_up_with(
     assert time.monotonic() - began < 1
     while len(tries) < 3:
         time.sleep(0.02)
-    assert follower.close([], ended=True) is None
+    assert follower.close() is None
     _, runs = runs_of(uri)
     assert set(runs) == {"0", "1", "2", "3"}
+
+
+def test_studies_that_share_an_experiment_each_have_a_parent(uri: str, tmp_path: Path) -> None:
+    records = {name: study(trial(0), task=name) for name in ("rte", "cola")}
+
+    def opened(name: str) -> Callable[[], MLflowStore]:
+        return lambda: MLflowStore(uri, "glue", tmp_path / "artifacts", name)
+
+    follower = Follower([Followed(opened(n), lambda n=n: records[n]) for n in records])
+    follower.start()
+    follower.wake(1)
+    records["cola"] = study(trial(0), trial(1), task="cola")
+    follower.wake(1)
+    assert follower.close() is None
+    client = MlflowClient(uri)
+    (experiment,) = [e for e in client.search_experiments() if e.name == "glue"]
+    runs = client.search_runs([experiment.experiment_id])
+    parents = {
+        r.info.run_id: r.data.tags["task"] for r in runs if "search.trial" not in r.data.tags
+    }
+    assert sorted(parents.values()) == ["cola", "rte"]
+    nested = [r for r in runs if "search.trial" in r.data.tags]
+    below = [parents[r.data.tags["mlflow.parentRunId"]] for r in nested]
+    assert sorted(below) == ["cola", "cola", "rte"]
 
 
 def test_a_store_that_stays_down_is_told_in_the_end() -> None:
@@ -156,4 +180,4 @@ def test_a_store_that_stays_down_is_told_in_the_end() -> None:
         raise ConnectionError("nobody listens\nat all")
 
     follower = follow(open_store, everything())
-    assert follower.close([], ended=True) == "ConnectionError: nobody listens"
+    assert follower.close() == "ConnectionError: nobody listens"

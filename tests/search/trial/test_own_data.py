@@ -228,7 +228,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         ({"metric": "pearson"}, {}, "metric pearson is of numbers, regression is false"),
         ({"config": "en"}, {}, "config and splits are of a hub data set"),
         ({}, {"selection": "validation"}, "selection: validation needs data.files.validation"),
-        ({}, {"tasks": ["a", "b"]}, "one task a run"),
+        ({}, {"tasks": ["a", "b"]}, "data of your own is one task, got a, b"),
     ],
 )
 def test_a_space_that_is_wrong_says_how(

@@ -1,0 +1,64 @@
+"""A small front, to stand beside those of other tasks."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+
+from search.pareto.front import front
+from search.record import StudyRecord
+from search.results.figures.front import corners_of
+from search.results.figures.hover import escaped, trial_text
+from search.results.figures.plane import plane_of
+from search.results.figures.style import GREY, HUES, new_figure, say
+from search.spec.nodes import method_of
+
+HEIGHT = 340
+_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "star", "hexagon", "cross")
+
+
+def small_front_figure(study: StudyRecord) -> go.Figure:
+    """Score over trainable parameters (logarithmic) of complete trials, told apart by method.
+
+    Members of the front are large. Methods have colour and symbol by their order in the space, so
+    that they are the same on all tasks of a run.
+    """
+    figure = new_figure(HEIGHT)
+    plane = plane_of(study)
+    complete = [t for t in study.in_state("complete") if plane and t.number in plane.places]
+    if plane is None or not complete:
+        say(figure, "No trial is complete yet.")
+        return figure
+    members = {trial.number for trial in front(study.trials, list(study.objectives))}
+    line = corners_of(plane, [trial for trial in complete if trial.number in members])
+    figure.add_scatter(
+        x=[x for x, _ in line],
+        y=[y for _, y in line],
+        mode="lines",
+        line={"width": 1.5, "color": GREY},
+        showlegend=False,
+        hoverinfo="skip",
+    )
+    methods = sorted({method_of(trial.settings) for trial in study.trials if trial.settings})
+    for index, method in enumerate(methods):
+        own = [trial for trial in complete if method_of(trial.settings) == method]
+        if not own:
+            continue
+        figure.add_scatter(
+            x=[plane.places[trial.number][0] for trial in own],
+            y=[plane.places[trial.number][1] for trial in own],
+            mode="markers",
+            name=escaped(method),
+            marker={
+                "size": [12 if trial.number in members else 6 for trial in own],
+                "opacity": [1.0 if trial.number in members else 0.55 for trial in own],
+                "color": HUES[index % len(HUES)],
+                "symbol": _SYMBOLS[index % len(_SYMBOLS)],
+                "line": {"width": 1, "color": GREY},
+            },
+            customdata=[trial.number for trial in own],
+            hovertext=[trial_text(trial, study) for trial in own],
+            hoverinfo="text",
+        )
+    figure.update_xaxes(title_text=plane.x_title, **plane.x_axis)
+    figure.update_yaxes(title_text=escaped(study.metric), range=plane.y_range)
+    return figure
