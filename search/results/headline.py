@@ -61,10 +61,9 @@ def overview_headline(studies: Sequence[StudyRecord]) -> list[str]:
         lacking = [study.task for study in studies if best_of(study) is None]
         sentences.append(f"No trial is complete yet on {_listed(lacking)}.")
     leads = Counter(method_of(best.settings) for _, best in found)
+    of_all = f"{len(found)} {_plural(len(found), 'task')}"
     told = [f"{method} on {count}" for method, count in leads.most_common()]
-    sentences.append(
-        f"Of {len(found)} {_plural(len(found), 'task')} the best score is that of {_listed(told)}."
-    )
+    sentences.append(f"The best score is that of {_listed(told)} of {of_all}.")
     return sentences
 
 
