@@ -31,6 +31,7 @@ from search.spec import LoadedSpace, Mistake, SpecError, load_space  # noqa: E40
 from search.spec.nodes import methods_of  # noqa: E402
 from search.spec.schema import Confirm  # noqa: E402
 from search.spec.tasks import Task  # noqa: E402
+from search.tracked import track_confirmations  # noqa: E402
 from search.writing import write_atomically  # noqa: E402
 
 
@@ -109,9 +110,12 @@ class Confirming:
         write_atomically(self._folder / file_of(trial.number, seed), json.dumps(content) + "\n")
 
     def conclude(self) -> None:
-        """Write what all seeds together say."""
+        """Write what all seeds together say, into the run directory and into MLflow."""
         root = self._directory.root
-        write_confirmations(compare(self._study, root), root)
+        found = compare(self._study, root)
+        write_confirmations(found, root)
+        study_id = self._study.provenance["study_id"]
+        track_confirmations(self._loaded, self._directory, study_id, found)
 
 
 def confirm(

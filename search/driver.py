@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
@@ -24,11 +22,9 @@ from search.part import Part
 from search.record import StudyRecord, TrialRecord
 from search.report import write_overview
 from search.spec import LoadedSpace
+from search.tracked import shown_uri, store_opener
 from search.tracking.follower import Followed, Follower
-from search.tracking.mlflow_store import MLflowStore
-from search.tracking.relocation import relocate
 from search.trial.worker import train
-from search.writing import shown
 
 STOPPED = "stopped by"
 
@@ -111,17 +107,9 @@ class Driver:
         return self._status(records)
 
     def _followed(self, part: Part) -> Followed:
-        directory, space = self._run.directory, self._loaded.space
-        given = space.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI")
-        uri = given or f"sqlite:///{directory.mlflow}"
-        artifacts: Path | None = None if given else directory.artifacts
-        if artifacts is not None:
-            relocate(directory.mlflow, artifacts)
-        experiment = space.tracking.experiment or space.name
         study_id = part.study.header.provenance["study_id"]
-        return Followed(
-            lambda: MLflowStore(uri, experiment, artifacts, study_id), part.engine.record
-        )
+        opener = store_opener(self._loaded, self._run.directory, study_id)
+        return Followed(opener, part.engine.record)
 
     def _view(self) -> PlainView | LiveView:
         if not self._console.is_terminal:
@@ -140,8 +128,7 @@ class Driver:
     def _say_goodbye(self, records: Sequence[StudyRecord]) -> None:
         endings = [part.engine.ending for part in self._parts]
         again = self._again if any(ending is not None for ending in endings) else None
-        tracked = self._loaded.space.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI")
-        uri = tracked or f"sqlite:///{shown(self._run.directory.mlflow)}"
+        uri = shown_uri(self._loaded, self._run.directory)
         if self._run.several:
             size = self._run.directory.bytes
             print_overview(records, self._run.root, size, uri, endings, again, self._console)

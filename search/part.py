@@ -118,6 +118,7 @@ class Part:
             space.objectives,
             provenance(space.seed, self.data.fingerprint, uuid.uuid4().hex),
             self._loaded.resolved(),
+            self.task.classes,
         )
         directory.root.mkdir(exist_ok=True)
         directory.trials.mkdir(exist_ok=True)

@@ -156,6 +156,7 @@ class StudyRecord:
         reference: reference point of the hypervolume, objective → value in the objective's own
             unit; None until enough trials are complete.
         provenance: commit, versions, machine, fingerprint of the data, seed.
+        classes: names of the classes in the order of their numbers; None where the data has none.
         importances: of settings, where there are enough trials to tell.
         disk_bytes: what the run takes on disk; None where that was not looked at.
     """
@@ -168,6 +169,7 @@ class StudyRecord:
     trials: tuple[TrialRecord, ...]
     reference: Mapping[str, float] | None
     provenance: Mapping[str, Any]
+    classes: tuple[str, ...] | None = None
     importances: tuple[Importance, ...] = ()
     disk_bytes: int | None = None
 

@@ -20,6 +20,7 @@ from rich.console import Console  # noqa: E402
 
 from search.environment import INTERRUPTED  # noqa: E402
 from search.spec import LoadedSpace, Mistake, SpecError, load_space  # noqa: E402
+from search.spec.tasks import Task  # noqa: E402
 
 if TYPE_CHECKING:
     from search.engine.runs import Run
@@ -79,6 +80,8 @@ def _run(options: argparse.Namespace) -> int:
         what = "cannot go together; leave one out"
         raise SpecError("command line", [Mistake("--local and --address", what)])
     loaded = load_space(options.space, options.overrides, resumed=options.resume)
+    if len(loaded.space.task_names) == 1:
+        loaded = loaded.for_task(*loaded.space.task_names)
     root = Path(options.out or Path("runs") / loaded.space.name).absolute()
     run = Run(root, loaded.space.task_names)
     if not options.dry_run:
@@ -94,12 +97,13 @@ def _run(options: argparse.Namespace) -> int:
     with ExitStack() as held:
         if options.resume and not options.dry_run:
             held.enter_context(RunLock(run))
-        _check_engine(loaded)
         spaces = [loaded.for_task(name) for name in run.tasks]
+        for space in spaces:
+            _check_engine(space)
         tasks = [read_task(space) for space in spaces]
-        smallest, largest = smallest_and_largest(loaded, tasks[0])
+        sizes = [smallest_and_largest(*one) for one in _differing(spaces, tasks)]
         if options.dry_run:
-            _print_dry_run(loaded, smallest, largest)
+            _print_dry_run(loaded, *sizes[0])
             return 0
         data = []
         for space, task in zip(spaces, tasks, strict=True):
@@ -137,6 +141,14 @@ def _run(options: argparse.Namespace) -> int:
             status = 0 if confirm(found) else 1
             write_confirmed(run)
         return status
+
+
+def _differing(
+    spaces: Sequence[LoadedSpace], tasks: Sequence[Task]
+) -> list[tuple[LoadedSpace, Task]]:
+    """A task of every search tree: what does not fit the model does not fit it on any task."""
+    found = {id(space.tree): (space, task) for space, task in zip(spaces, tasks, strict=True)}
+    return list(found.values())
 
 
 def _again(options: argparse.Namespace) -> str:

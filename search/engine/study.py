@@ -26,7 +26,7 @@ class StudyHeader:
     """What a study is about; written once, when it is created.
 
     Attributes:
-        name, task, model, metric, objectives, provenance: as in :class:`StudyRecord`.
+        name, task, model, metric, objectives, provenance, classes: as in :class:`StudyRecord`.
         space: the resolved space file.
     """
 
@@ -37,6 +37,7 @@ class StudyHeader:
     objectives: Mapping[str, Any]
     provenance: Mapping[str, Any]
     space: Mapping[str, Any]
+    classes: Sequence[str] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -260,4 +261,5 @@ class SearchStudy:
             tuple(trials),
             self.reference,
             header.provenance,
+            None if header.classes is None else tuple(header.classes),
         )

@@ -37,6 +37,7 @@ def write_front(study: StudyRecord, folder: Path) -> Path:
         "provenance": study.provenance,
         "study": study.name,
         "task": study.task,
+        "classes": study.classes,
         "objectives": study.objectives,
         "hypervolume": front_hypervolume(complete, names, reference) if reference else 0.0,
         "reference_point": reference,

@@ -7,17 +7,18 @@ import dataclasses
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from search.spec.data import DATA_SOURCES
 from search.spec.distributions import Group
 from search.spec.enqueue import Enqueued, enqueued, front_of
 from search.spec.errors import Mistake, SpecError, did_you_mean
+from search.spec.per_task import KEY, SECTIONS, content_for, split_per_task, unknown_tasks
+from search.spec.rivals import settle_rivals
 from search.spec.schema import Space
 from search.spec.tree import parse_tree, pydantic_mistakes
 
@@ -33,6 +34,8 @@ class LoadedSpace:
         enqueued: configurations to try first.
         notes: what the user should be told, a line each.
         lines: line of every key in the file.
+        per_task: what the file changes for single tasks, as it stands there.
+        of_tasks: the space of each of these.
     """
 
     source: str
@@ -41,6 +44,8 @@ class LoadedSpace:
     enqueued: tuple[Enqueued, ...]
     notes: tuple[str, ...]
     lines: Mapping[str, int]
+    per_task: Mapping[str, Any] = field(default_factory=dict)
+    of_tasks: Mapping[str, LoadedSpace] = field(default_factory=dict)
 
     def error(self, *mistakes: Mistake) -> SpecError:
         """What turned out to be wrong with the file once its model and data were looked at."""
@@ -48,9 +53,12 @@ class LoadedSpace:
 
     def for_task(self, task: str) -> LoadedSpace:
         """The space as it is searched for one of its tasks."""
+        if task in self.of_tasks:
+            return self.of_tasks[task]
         if len(self.space.task_names) == 1:
             return self
-        return dataclasses.replace(self, space=self.space.model_copy(update={"tasks": [task]}))
+        space = self.space.model_copy(update={"tasks": [task]})
+        return dataclasses.replace(self, space=space, per_task={}, of_tasks={})
 
     def resolved(self) -> dict[str, Any]:
         """The space with every default written out; :func:`load_space` reads it back."""
@@ -60,16 +68,17 @@ class LoadedSpace:
         return plain | {
             "search": copy.deepcopy(self.space.search),
             "enqueue": copy.deepcopy(self.space.enqueue),
+            **({"per_task": copy.deepcopy(dict(self.per_task))} if self.per_task else {}),
         }
 
 
 def _drop_none(plain: dict[str, Any], model: BaseModel) -> None:
     """Leave out what was not given; a None that is not the default was, as in ``clip: null``."""
-    for name, field in type(model).model_fields.items():
+    for name, about in type(model).model_fields.items():
         value = getattr(model, name)
         if isinstance(value, BaseModel):
             _drop_none(plain[name], value)
-        elif value is None and field.default is None:
+        elif value is None and about.default is None:
             del plain[name]
 
 
@@ -113,35 +122,73 @@ def load_space(
         raise SpecError(source, [Mistake("(file)", f"cannot be read: {error}")]) from None
     content, lines, mistakes = _parse(text, source)
     mistakes += _override(content, overrides)
+    per_task, found = split_per_task(content)
+    mistakes += found
+    of_task = {task: content_for(content, task, change) for task, change in per_task.items()}
     mistakes += _only_methods(content)
+    whole = _checked(content, resumed)
+    mistakes += whole.mistakes
+    tasks: dict[str, _Checked] = {}
+    for task, changed in of_task.items():
+        # The command line wins over everything; what is wrong with it was told above.
+        _override(changed, [given for given in overrides if given.split(".")[0] in SECTIONS])
+        _only_methods(changed)
+        tasks[task] = _checked(changed, resumed)
+        # What is wrong in the file itself is not told again for each task.
+        known = {(mistake.where, mistake.what) for mistake in whole.mistakes}
+        mistakes += [
+            Mistake(f"{KEY}.{task}.{mistake.where}", mistake.what, mistake.line)
+            for mistake in tasks[task].mistakes
+            if (mistake.where, mistake.what) not in known
+        ]
+    if whole.space is not None:
+        mistakes += unknown_tasks(per_task, whole.space.task_names)
+    if mistakes or whole.space is None:
+        placed = [_at_line(mistake, lines) for mistake in _distinct(mistakes)]
+        raise SpecError(source, sorted(placed, key=lambda mistake: mistake.line or 0))
+
+    def loaded(checked: _Checked, **more: Any) -> LoadedSpace:
+        assert checked.space is not None
+        notes, entries = tuple(checked.notes), tuple(checked.entries)
+        return LoadedSpace(source, checked.space, checked.tree, entries, notes, lines, **more)
+
+    of_tasks = {task: loaded(checked) for task, checked in tasks.items()}
+    return loaded(whole, per_task=per_task, of_tasks=of_tasks)
+
+
+@dataclass
+class _Checked:
+    """What came of checking a content: everything of it that could be read, and what is wrong."""
 
     space: Space | None = None
+    tree: Group = field(default_factory=lambda: Group({}))
+    entries: list[Enqueued] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    mistakes: list[Mistake] = field(default_factory=list)
+
+
+def _checked(content: Mapping[str, Any], resumed: bool) -> _Checked:
+    made = _Checked()
     try:
-        space = Space.model_validate(content)
+        made.space = Space.model_validate(content)
     except ValidationError as error:
-        mistakes += pydantic_mistakes(error, Space)
-    search = content.get("search")
-    tree, entries = Group({}), []
-    notes: list[str] = []
+        made.mistakes += pydantic_mistakes(error, Space)
+    search, space = content.get("search"), made.space
     if isinstance(search, Mapping):
-        tree, found = parse_tree(search)
-        mistakes += found
+        made.tree, found = parse_tree(search)
+        made.mistakes += found
         queue = content.get("enqueue")
         for index, entry in enumerate(queue if isinstance(queue, list) and not found else []):
             if isinstance(entry, Mapping):
-                read, wrong = enqueued(tree, entry, f"enqueue.{index}")
-                entries.append(read)
-                mistakes += wrong
-        warm = space is not None and space.warm_start is not None and not resumed
-        if space is not None and space.warm_start is not None and warm and not mistakes:
-            earlier, notes, mistakes = front_of(space.warm_start, tree)
-            entries += earlier
-    if space is not None and not mistakes:
-        mistakes += _too_many(entries, space.budget.trials_per_method)
-    if mistakes or space is None:
-        placed = [_at_line(mistake, lines) for mistake in _distinct(mistakes)]
-        raise SpecError(source, sorted(placed, key=lambda mistake: mistake.line or 0))
-    return LoadedSpace(source, space, tree, tuple(entries), tuple(notes), lines)
+                read, wrong = enqueued(made.tree, entry, f"enqueue.{index}")
+                made.entries.append(read)
+                made.mistakes += wrong
+        if space is not None and space.warm_start and not resumed and not made.mistakes:
+            earlier, made.notes, made.mistakes = front_of(space.warm_start, made.tree)
+            made.entries += earlier
+    if space is not None and not made.mistakes:
+        made.mistakes += _too_many(made.entries, space.budget.trials_per_method)
+    return made
 
 
 def _too_many(entries: Sequence[Enqueued], most: int | None) -> list[Mistake]:
@@ -220,7 +267,7 @@ def _override(content: dict[str, Any], overrides: Sequence[str]) -> list[Mistake
                 mistakes.append(Mistake(where, what))
                 break
         else:
-            _settle_rivals(place, parts)
+            settle_rivals(place, parts)
             place[parts[-1]] = value
     return mistakes
 
@@ -255,18 +302,6 @@ def _only_methods(content: dict[str, Any]) -> list[Mistake]:
 def _names_another(entry: Any, wanted: Sequence[str]) -> bool:
     method = entry.get("method") if isinstance(entry, Mapping) else None
     return isinstance(method, Mapping) and not set(method) & set(wanted)
-
-
-def _settle_rivals(section: dict[str, Any], parts: list[str]) -> None:
-    """Of keys that exclude one another the overriding one stays."""
-    for group, rivals in (
-        ("data", DATA_SOURCES),
-        ("train", ("epochs", "steps")),
-        ("budget", ("trials", "trials_per_method")),
-    ):
-        if len(parts) == 2 and parts[0] == group and parts[1] in rivals:
-            for rival in rivals:
-                section.pop(rival, None)
 
 
 def _distinct(mistakes: Sequence[Mistake]) -> list[Mistake]:

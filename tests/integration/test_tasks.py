@@ -127,6 +127,14 @@ def test_a_run_of_several_tasks_goes_on_with_a_larger_budget_and_is_confirmed(
     assert {(row["method"], row["task"]) for row in rows} == {
         (method, task) for method in ("aflora", "head") for task in ("rte", "cola")
     }
+    client = MlflowClient(f"sqlite:///{finished}/mlflow.db")
+    (experiment,) = [e for e in client.search_experiments() if e.name == "two"]
+    confirmed = client.search_runs([experiment.experiment_id], "tags.confirmed = 'true'")
+    assert {(run.data.tags["method"], run.data.tags["task"]) for run in confirmed} == {
+        (row["method"], row["task"]) for row in rows
+    }
+    told = {float(row["mean"]) for row in rows}
+    assert {run.data.metrics["confirmed_score"] for run in confirmed} == told
     assert "The methods, confirmed" in (finished / "report.html").read_text()
     (finished / "report.html").unlink()
     assert report.main([str(finished)]) == 0

@@ -7,13 +7,16 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from search.pareto.front import front
 from search.record import StudyRecord
-from search.results.html import write_report
+from search.results.html import write_overview_page, write_report
+from tests.search.records import study
+from tests.search.records import trial as lora
 
 Maker = Callable[..., Any]
 EVIL = "<img src=x onerror=alert(1)>"
@@ -72,9 +75,11 @@ Opener = Callable[..., Seen]
 def opened(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opener]:
     contexts = []
 
-    def open_report(study: StudyRecord, width: int = 1280, **settings: Any) -> Seen:
+    def open_report(
+        study: StudyRecord | Callable[[Path], None], width: int = 1280, **settings: Any
+    ) -> Seen:
         path = tmp_path_factory.mktemp("report") / "report.html"
-        write_report(study, path)
+        study(path) if callable(study) else write_report(study, path)
         context = browser.new_context(viewport={"width": width, "height": 900}, **settings)
         contexts.append(context)
         seen = Seen(context.new_page(), path.as_uri())
@@ -121,6 +126,28 @@ def test_every_plot_is_drawn_without_a_word_or_a_request(
     assert drawn == len(scored)
     assert whole.page.locator("[data-figure=front] .annotation").count() == 2
     assert whole.is_clean()
+
+
+def test_the_page_over_several_tasks_draws_sorts_and_leads_to_each(
+    opened: Opener, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    def write(path: Path) -> None:
+        tasks = [study(lora(0, score=0.7), task="rte"), study(lora(0, score=0.9), task="cola")]
+        for record in tasks:
+            (path.parent / record.task).mkdir()
+            write_report(record, path.parent / record.task / "report.html")
+        write_overview_page([(record, []) for record in tasks], path)
+
+    seen = opened(write)
+    assert seen.plots() == 2
+    assert seen.column("tasks", 0) == ["rte", "cola"]
+    seen.page.locator("table.tasks th button").first.click()
+    assert seen.column("tasks", 0) == ["cola", "rte"]
+    assert seen.is_clean()
+    seen.page.locator("table.tasks a", has_text="rte").click()
+    seen.page.wait_for_selector("html[data-plots=drawn]", timeout=30_000)
+    assert seen.page.title() == "test: rte"
+    assert not seen.trouble
 
 
 def test_what_is_folded_is_drawn_when_opened(whole: Seen) -> None:
