@@ -111,3 +111,18 @@ def test_the_search_is_finished_when_all_studies_are(tmp_path: Path) -> None:
         assert suggested(searcher)["study"] == name
         finish(fleet[name].engine, 0)
     assert searcher.suggest("x") == Searcher.FINISHED
+
+
+def test_a_trial_goes_on_from_its_checkpoint_in_the_folder_that_all_studies_share(
+    tmp_path: Path,
+) -> None:
+    first = lane(tmp_path, "rte")
+    assert first.engine.ask(0.0) is not None
+    settings = first.engine.record().trials[0].settings
+    place = "trials/001/rte-00000-0/checkpoint_000000"
+    first.engine.report(0, report(settings, 1), 1.0, place)
+    first.engine.close(2.0)
+    study = first.directory.open_study()
+    again = Lane("rte", engine_on(study, trials=4, pruner=UNPRUNED), first.directory)
+    found = suggested(EngineSearcher(Fleet([again]), 1))
+    assert (found["number"], found["checkpoint"]) == (0, str(tmp_path / place))
