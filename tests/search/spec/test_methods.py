@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from search.spec import SpecError, load_space
 from search.spec.nodes import methods_of
