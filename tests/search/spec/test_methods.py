@@ -9,7 +9,7 @@ import yaml
 
 from search.spec import SpecError, load_space
 from search.spec.nodes import methods_of
-from tests.search.spec.spaces import changed, search_of
+from tests.search.spec.spaces import changed, search_of, write
 
 METHODS = {"choice": {"aflora": {}, "lora": {"rank": 2}, "head": {}}}
 
