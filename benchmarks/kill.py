@@ -21,15 +21,17 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
+import yaml
 from mlflow import MlflowClient
 
 from search.engine.run_directory import RunDirectory
+from search.engine.runs import Run
 from search.provenance import provenance
 from search.record import StudyRecord
 from search.writing import write_atomically
@@ -75,7 +77,7 @@ class Killing:
         draw = random.Random(seed)  # noqa: S311 - when to kill is no secret
         left = kills
         while True:
-            resume = RunDirectory(self.out).holds_run
+            resume = bool(Run.at(self.out).begun)
             began = time.monotonic()
             orphans: list[psutil.Process] = []
             hit = False
@@ -161,10 +163,31 @@ def _kill(process: psutil.Process) -> None:
 
 def problems(out: Path, undisturbed: Path | None) -> list[str]:
     """What is wrong with a run that ended, as sentences."""
-    directory = RunDirectory(out)
+    run = Run.at(out)
+    if not run.is_complete:
+        return [f"of the tasks {run.tasks} only {list(run.begun)} were searched"]
+    records = {task: _read(directory) for task, directory in run.begun.items()}
+    found = [
+        f"{task}: {problem}"
+        for task, record in records.items()
+        for problem in _of_study(record, yaml.safe_load(run.begun[task].space.read_text("utf-8")))
+    ]
+    found += _tracking(run.directory, list(records.values()))
+    if undisturbed is not None:
+        others = Run.at(undisturbed).studies
+        for (task, record), directory in zip(records.items(), others.values(), strict=True):
+            found += [f"{task}: {what}" for what in _differences(record, _read(directory))]
+    return found
+
+
+def _read(directory: RunDirectory) -> StudyRecord:
     study = directory.open_study()
     record = study.record(study.trials())
-    space = study.header.space
+    study.close()
+    return record
+
+
+def _of_study(record: StudyRecord, space: Mapping[str, Any]) -> list[str]:
     rungs = space["pruner"]["rungs"]
     found = []
     numbers = [trial.number for trial in record.trials]
@@ -176,38 +199,35 @@ def problems(out: Path, undisturbed: Path | None) -> list[str]:
         indices = [rung.index for rung in trial.rungs]
         if indices != list(range(1, rungs + 1)):
             found.append(f"trial {trial.number} has the rungs {indices}")
-    found += _tracking(directory, record)
-    if undisturbed is not None:
-        other = RunDirectory(undisturbed).open_study()
-        found += _differences(record, other.record(other.trials()))
-        other.close()
-    study.close()
     return found
 
 
-def _tracking(directory: RunDirectory, record: StudyRecord) -> list[str]:
+def _tracking(directory: RunDirectory, records: Sequence[StudyRecord]) -> list[str]:
     client = MlflowClient(f"sqlite:///{directory.mlflow}")
-    found = []
     runs = [
         run
         for experiment in client.search_experiments()
         for run in client.search_runs([experiment.experiment_id], max_results=5000)
     ]
-    nested = [run.data.tags["search.trial"] for run in runs if "search.trial" in run.data.tags]
-    expected = [str(trial.number) for trial in record.trials]
-    if sorted(nested, key=int) != expected or len(runs) != len(expected) + 1:
-        found.append(f"MLflow has {len(runs)} runs, of the trials {sorted(nested, key=int)}")
-    for run in runs:
-        number = run.data.tags.get("search.trial")
-        if number is None:
-            continue
-        trial = record.trials[int(number)]
-        for name in trial.measures:
-            points = client.get_metric_history(run.info.run_id, name)
-            told = Counter((point.step, point.value) for point in points)
-            wanted = Counter((rung.step, rung.measures[name]) for rung in trial.rungs)
-            if told != wanted:
-                found.append(f"MLflow, trial {number}: {name} is {dict(told)}, not {dict(wanted)}")
+    by_trial = {
+        (run.data.tags["task"], int(run.data.tags["search.trial"])): run
+        for run in runs
+        if "search.trial" in run.data.tags
+    }
+    expected = {(record.task, trial.number) for record in records for trial in record.trials}
+    found = []
+    if by_trial.keys() != expected or len(runs) != len(expected) + len(records):
+        found.append(f"MLflow has {len(runs)} runs, of the trials {sorted(by_trial)}")
+    for record in records:
+        for trial in record.trials:
+            run = by_trial.get((record.task, trial.number))
+            for name in trial.measures if run is not None else ():
+                points = client.get_metric_history(run.info.run_id, name)
+                told = Counter((point.step, point.value) for point in points)
+                wanted = Counter((rung.step, rung.measures[name]) for rung in trial.rungs)
+                if told != wanted:
+                    where = f"MLflow, {record.task}, trial {trial.number}"
+                    found.append(f"{where}: {name} is {dict(told)}, not {dict(wanted)}")
     return found
 
 

@@ -25,13 +25,14 @@ from search.results.confirmed import (  # noqa: E402
     chosen,
     compare,
     file_of,
+    read_confirmations,
     write_confirmations,
 )
 from search.spec import LoadedSpace, Mistake, SpecError, load_space  # noqa: E402
 from search.spec.nodes import methods_of  # noqa: E402
 from search.spec.schema import Confirm  # noqa: E402
 from search.spec.tasks import Task  # noqa: E402
-from search.tracked import track_confirmations  # noqa: E402
+from search.tracked import Tracked, track_confirmations  # noqa: E402
 from search.writing import write_atomically  # noqa: E402
 
 
@@ -110,12 +111,19 @@ class Confirming:
         write_atomically(self._folder / file_of(trial.number, seed), json.dumps(content) + "\n")
 
     def conclude(self) -> None:
-        """Write what all seeds together say, into the run directory and into MLflow."""
+        """Write what all seeds together say."""
         root = self._directory.root
-        found = compare(self._study, root)
-        write_confirmations(found, root)
-        study_id = self._study.provenance["study_id"]
-        track_confirmations(self._loaded, self._directory, study_id, found)
+        write_confirmations(compare(self._study, root), root)
+
+    @property
+    def tracked(self) -> Tracked:
+        """What is written into MLflow."""
+        return Tracked(
+            self._loaded,
+            self._directory,
+            self._study.provenance["study_id"],
+            read_confirmations(self._directory.root),
+        )
 
 
 def confirm(
@@ -168,8 +176,8 @@ def confirm(
     return not failed
 
 
-def write_confirmed(run: Run) -> None:
-    """Write the reports of a run whose configurations were confirmed."""
+def write_confirmed(run: Run, studies: Sequence[Confirming]) -> None:
+    """Write the reports of a run whose configurations were confirmed, and MLflow's part of it."""
     from search.report import write_all, write_overview
 
     for directory in run.begun.values():
@@ -177,6 +185,8 @@ def write_confirmed(run: Run) -> None:
     if run.several:
         write_overview(run)
     print(run.directory.report)
+    # Last: a tracking server that is down must keep nobody waiting for what was found.
+    track_confirmations([study.tracked for study in studies])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -211,14 +221,18 @@ def _main(options: argparse.Namespace) -> int:
         raise SpecError(options.run, [Mistake("RUN", "holds no run (no study.db)")])
     with ExitStack() as held:
         held.enter_context(RunLock(run))
-        studies = [_confirming(directory, options) for directory in run.begun.values()]
+        found = [_confirming(directory, options) for directory in run.begun.values()]
+        studies = [study for study in found if study is not None]
+        if not studies:
+            raise SpecError(options.run, [Mistake("RUN", "has no complete trial to confirm")])
         held.enter_context(connected(options.address, options.local))
         whole = confirm(studies)
-        write_confirmed(run)
+        write_confirmed(run, studies)
         return 0 if whole else 1
 
 
-def _confirming(directory: RunDirectory, options: argparse.Namespace) -> Confirming:
+def _confirming(directory: RunDirectory, options: argparse.Namespace) -> Confirming | None:
+    """What is to be confirmed of a study; None where nothing is complete."""
     from search.loading import check_same_data, prepare_data, read_task
 
     loaded = load_space(directory.space, options.overrides, resumed=True)
@@ -233,8 +247,8 @@ def _confirming(directory: RunDirectory, options: argparse.Namespace) -> Confirm
     record = study.record(study.trials())
     study.close()
     if not record.in_state("complete"):
-        what = f"has no complete trial to confirm ({directory.root.name})"
-        raise SpecError(options.run, [Mistake("RUN", what)])
+        print(f"No trial is complete on {record.task}: nothing is confirmed there.")
+        return None
     return Confirming(loaded, task, data, directory, record, loaded.space.confirm or Confirm())
 
 

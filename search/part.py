@@ -16,6 +16,7 @@ from search.engine.policy import Policy
 from search.engine.proposals import params_of
 from search.engine.pruners import make_judge
 from search.engine.run_directory import RunDirectory
+from search.engine.runs import Run
 from search.engine.study import SearchStudy, StudyHeader, Waiting
 from search.loading import check_same_data
 from search.provenance import provenance
@@ -43,13 +44,19 @@ class Part:
         task: what is trained for.
         data: tokenised.
         directory: of the study, locked by the caller; what it holds is gone on with.
+        worked: seconds that drivers have worked on the run before.
 
     Raises:
         SpecError: the study was started with other data, or its storage cannot be used.
     """
 
     def __init__(
-        self, loaded: LoadedSpace, task: Task, data: TaskData, directory: RunDirectory
+        self,
+        loaded: LoadedSpace,
+        task: Task,
+        data: TaskData,
+        directory: RunDirectory,
+        worked: float,
     ) -> None:
         space = loaded.space
         self._loaded = loaded
@@ -58,6 +65,8 @@ class Part:
         self.directory = directory
         length = length_of(space.train, len(data.train))
         self.study = self._open_study(length)
+        # Hours are of the whole run; a study that had nothing to do wrote down fewer.
+        self.study.seconds = max(self.study.seconds, worked)
         self.engine = Engine(
             self.study,
             Policy(
@@ -152,6 +161,16 @@ class Part:
         files = [write_front(record, root), write_trials(record, root), directory.report]
         write_report(record, directory.report, read_confirmations(root))
         return record, files
+
+
+def seconds_worked(run: Run) -> float:
+    """Seconds that drivers have worked on a run so far."""
+    worked = 0.0
+    for directory in run.begun.values():
+        study = directory.open_study()
+        worked = max(worked, study.seconds)
+        study.close()
+    return worked
 
 
 def write_space(loaded: LoadedSpace, directory: RunDirectory) -> None:

@@ -60,9 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _table(root: Path) -> int:
     """Compare what was confirmed in a run, or in the runs below a folder."""
-    places = [root, *sorted(path for path in root.glob("*") if path.is_dir())]
-    folders = dict.fromkeys(d.root for place in places for d in Run.at(place).begun.values())
-    read = [_read(RunDirectory(folder)) for folder in folders]
+    runs = [Run.at(root)]
+    if not runs[0].begun:
+        runs = [Run.at(path) for path in sorted(root.glob("*")) if path.is_dir()]
+    read = [_read(directory) for run in runs for directory in run.begun.values()]
     comparison = compare_methods([(record, c) for record, found in read for c in found])
     print(as_markdown(comparison), end="")
     for path in write_comparison(comparison, root):
@@ -104,7 +105,11 @@ def write_overview(run: Run) -> None:
     Raises:
         ValueError: a study is damaged.
     """
-    read = [_read(directory) for directory in run.begun.values()]
+    read = []
+    for directory in run.begun.values():
+        study = directory.open_study()
+        read.append((study.record(study.trials()), read_confirmations(directory.root)))
+        study.close()
     write_overview_page(read, run.directory.report)
     confirmed = [(record, c) for record, found in read for c in found if c.members]
     if confirmed:

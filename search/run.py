@@ -24,6 +24,8 @@ from search.spec.tasks import Task  # noqa: E402
 
 if TYPE_CHECKING:
     from search.engine.runs import Run
+    from search.part import Part
+    from search.spec.schema import Confirm
 
 PLAIN_WIDTH = 120
 
@@ -57,7 +59,8 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit status.
 
-    0: done. 1: every trial failed. 2: the user's input was wrong, nothing was written.
+    0: done. 1: every trial of a task failed, or a training that should confirm one. 2: the user's
+    input was wrong, nothing was written.
     130: stopped by Ctrl-C.
     """
     options = parser().parse_args(arguments)
@@ -84,12 +87,15 @@ def _run(options: argparse.Namespace) -> int:
         loaded = loaded.for_task(*loaded.space.task_names)
     root = Path(options.out or Path("runs") / loaded.space.name).absolute()
     run = Run(root, loaded.space.task_names)
-    if not options.dry_run:
-        if options.resume:
-            _check_same_space(loaded, run)
-            run.check_resumable()
-        else:
-            run.check_new()
+    if options.resume and not options.dry_run:
+        _check_same_tasks(loaded, run)
+        run.check_resumable()
+        _check_same_space(loaded, run)
+        if not run.is_complete:
+            # Studies that are only made now begin with what the earlier run had found.
+            loaded = load_space(options.space, options.overrides)
+    elif not options.dry_run:
+        run.check_new()
 
     from search.loading import prepare_data, read_task
     from search.trial.preflight import smallest_and_largest
@@ -114,12 +120,12 @@ def _run(options: argparse.Namespace) -> int:
         # Ray and MLflow take seconds to import; mistakes are told before.
         from search.driver import Driver
         from search.engine.where import connected
-        from search.part import Part, write_space
+        from search.part import Part, seconds_worked, write_space
 
         console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
         place = held.enter_context(connected(options.address, options.local))
         slots = _check_cluster(loaded)
-        for note in loaded.notes:
+        for note in dict.fromkeys(note for space in spaces for note in space.notes):
             print(note)
         print(f"Running trials {place.why}; {slots} at a time.", flush=True)
         if not options.resume:
@@ -127,20 +133,33 @@ def _run(options: argparse.Namespace) -> int:
             run.check_new()
             write_space(loaded, run.directory)
         studies = run.studies
+        worked = seconds_worked(run)
         parts = [
-            Part(space, task, rows, studies[task.name])
+            Part(space, task, rows, studies[task.name], worked)
             for space, task, rows in zip(spaces, tasks, data, strict=True)
         ]
         driver = Driver(loaded, run, parts, slots, place.why, console, _again(options))
         status = driver.run()
-        if status == 0 and loaded.space.confirm is not None and driver.ended_by_itself:
-            from search.confirm import Confirming, confirm, write_confirmed
-
-            wanted = loaded.space.confirm
-            found = [Confirming(*part.searched, part.record(), wanted) for part in parts]
-            status = 0 if confirm(found) else 1
-            write_confirmed(run)
+        if loaded.space.confirm is not None and driver.ended_by_itself:
+            # One task that came to nothing is no reason not to confirm the others.
+            return max(status, _confirm(run, parts, loaded.space.confirm))
         return status
+
+
+def _confirm(run: Run, parts: Sequence[Part], wanted: Confirm) -> int:
+    from search.confirm import Confirming, confirm, write_confirmed
+
+    records = [(part, part.record()) for part in parts]
+    found = [
+        Confirming(*part.searched, record, wanted)
+        for part, record in records
+        if record.in_state("complete")
+    ]
+    if not found:
+        return 0
+    status = 0 if confirm(found) else 1
+    write_confirmed(run, found)
+    return status
 
 
 def _differing(
@@ -166,18 +185,35 @@ def _again(options: argparse.Namespace) -> str:
     return shlex.join(words)
 
 
-def _check_same_space(loaded: LoadedSpace, run: Run) -> None:
-    """A run is resumed with the space it was started with; only its budget may differ."""
+def _check_same_tasks(loaded: LoadedSpace, run: Run) -> None:
+    """A run is resumed with the tasks it was started with."""
     if not run.directory.space.is_file():
         return  # there is no run, which is said next
     before = yaml.safe_load(run.directory.space.read_text(encoding="utf-8"))
-    now = loaded.resolved()
+    if before.get("tasks") != loaded.space.tasks:
+        what = (
+            f"was {before.get('tasks')!r} when the run was started, is now {loaded.space.tasks!r}"
+        )
+        raise SpecError(f"{loaded.source} does not fit the run to resume", [Mistake("tasks", what)])
+
+
+def _check_same_space(loaded: LoadedSpace, run: Run) -> None:
+    """A study is resumed with the space it was started with; only its budget may differ."""
     where_only = {"budget", "confirm", "failures", "resources", "tracking"}
-    changed = [
-        Mistake(key, f"was {before.get(key)!r} when the run was started, is now {now.get(key)!r}")
-        for key in sorted({*before, *now} - where_only)
-        if before.get(key) != now.get(key)
-    ]
+    changed = []
+    for task, directory in run.begun.items():
+        before = yaml.safe_load(directory.space.read_text(encoding="utf-8"))
+        now = loaded.for_task(task).resolved()
+        of_task = f" (for {task})" if run.several else ""
+        changed += [
+            Mistake(
+                key,
+                f"was {before.get(key)!r} when the run was started, is now {now.get(key)!r}"
+                f"{of_task}",
+            )
+            for key in sorted({*before, *now} - where_only)
+            if before.get(key) != now.get(key)
+        ]
     if changed:
         raise SpecError(f"{loaded.source} does not fit the run to resume", changed)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from search.engine.run_directory import RunDirectory
 from search.results.confirmed import Confirmation
 from search.spec import LoadedSpace
 from search.spec.errors import first_line
+from search.tracking.follower import FINISH_SECONDS
 from search.tracking.mlflow_store import MLflowStore
 from search.tracking.relocation import relocate
 from search.writing import shown
@@ -38,27 +41,47 @@ def store_opener(
     return lambda: MLflowStore(uri, experiment, artifacts, study_id)
 
 
-def track_confirmations(
-    loaded: LoadedSpace,
-    directory: RunDirectory,
-    study_id: str,
-    confirmations: Sequence[Confirmation],
-) -> None:
-    """Write what fresh seeds said beside the trials; what cannot be written is told."""
-    several = len(confirmations) > 1
-    measured: dict[int, Mapping[str, float]] = {}
-    for confirmation in confirmations:
-        suffix = f"_{confirmation.split}" if several else ""
-        for member in confirmation.members:
-            measured[member.trial] = {
-                **measured.get(member.trial, {}),
-                f"confirmed_score{suffix}": member.score.mean,
-                f"confirmed_low{suffix}": member.score.low,
-                f"confirmed_high{suffix}": member.score.high,
-            }
-    try:
-        store_opener(loaded, directory, study_id)().measure(measured, {"confirmed": "true"})
-    # As during the search: whatever a tracking store does wrong must not lose what was found.
-    except Exception as error:
-        problem = f"{type(error).__name__}: {first_line(error)[:300]}"
+@dataclass(frozen=True)
+class Tracked:
+    """A study of which something was confirmed."""
+
+    loaded: LoadedSpace
+    directory: RunDirectory
+    study_id: str
+    confirmations: Sequence[Confirmation]
+
+    def write(self) -> None:
+        """Write what fresh seeds said beside the trials; as often as one likes."""
+        store = store_opener(self.loaded, self.directory, self.study_id)()
+        several = len(self.confirmations) > 1
+        for confirmation in self.confirmations:
+            suffix = f"_{confirmation.split}" if several else ""
+            for member in confirmation.members:
+                measures = {
+                    f"confirmed_score{suffix}": member.score.mean,
+                    f"confirmed_low{suffix}": member.score.low,
+                    f"confirmed_high{suffix}": member.score.high,
+                }
+                # More seeds come later: of a metric MLflow shows the value of the last step.
+                seeds = len(member.scores)
+                store.measure(member.trial, measures, seeds, {"confirmed": "true"})
+
+
+def track_confirmations(studies: Sequence[Tracked]) -> None:
+    """Write what was confirmed into MLflow; what cannot be written in a minute is told."""
+    problems = ["it did not answer"]
+
+    def write() -> None:
+        try:
+            for study in studies:
+                study.write()
+            problems.clear()
+        # As during the search: whatever a tracking store does wrong must not lose what was found.
+        except Exception as error:
+            problems[:] = [f"{type(error).__name__}: {first_line(error)[:300]}"]
+
+    thread = threading.Thread(target=write, name="tracking", daemon=True)
+    thread.start()
+    thread.join(FINISH_SECONDS)
+    for problem in problems:
         print(f"MLflow misses what was confirmed: {problem}", file=sys.stderr)

@@ -95,8 +95,12 @@ class LiveView:
             parts.append(_running(running, now))
         if len(records) == 1:
             parts.append(_front(first))
-        endings = [study.ending() for study in self._studies]
-        ending = endings[0] if None not in endings else None
+        endings = [
+            study.ending()
+            for study, record in zip(self._studies, records, strict=True)
+            if record.in_state("running")
+        ]
+        ending = endings[0] if endings and None not in endings else None
         last = (
             f"Ending: {ending}. Trials are being stopped …"
             if ending

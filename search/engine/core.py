@@ -57,6 +57,8 @@ class Engine:
         self._stopped: Ending | None = None
         self._reached: Ending | None = None
         self._spent: str | None = None
+        # Once set nothing can begin, go on or be promoted any more: then no limit ends it early.
+        self._done = False
         self._saved = now
         self._recall()
 
@@ -164,20 +166,20 @@ class Engine:
 
     def exhausted(self, now: float) -> bool:
         """Whether nothing will be handed out any more, whatever the trials that run come to."""
+        with self._lock:
+            idle = not (self._active or self._to_take_up)
+            if self._ending is None and idle and not self._may_begin:
+                self._done = self._next_promotion() is None
         self._check_budget(now)
         with self._lock:
-            if self._ending is not None:
-                return self.stopping or not (self._active or self._to_take_up)
-            if self._active or self._to_take_up or self._may_begin:
-                return False
-            return self._next_promotion() is None
+            return self._done or self.stopping or (self._ending is not None and idle)
 
     @property
     def _may_begin(self) -> bool:
         return self._spent is None and self._ledger.begun < self._policy.trials
 
     def _check_budget(self, now: float) -> None:
-        if self._reached is None:
+        if self._reached is None and not self._done:
             hours = self.seconds(now) / 3600
             watched = self._policy.budget.trial_seconds is not None
             self._reached = self._watch.reached(hours, self.trial_seconds() if watched else 0.0)
@@ -186,7 +188,7 @@ class Engine:
 
     def end(self, reason: str) -> None:
         """Propose nothing more; trials that run are to be stopped and can be taken up later."""
-        if not self.stopping:
+        if not self.stopping and not self._done:
             self._stopped = Ending(reason, "stop")
 
     def ask(self, now: float) -> Proposal | None:

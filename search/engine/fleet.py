@@ -54,11 +54,7 @@ class Fleet:
 
     def over(self, now: float) -> bool:
         """Whether every trial that still trains is to be stopped."""
-        done = [
-            lane.engine.stopping or (lane.engine.exhausted(now) and not lane.engine.active)
-            for lane in self
-        ]
-        return all(done) and any(lane.engine.stopping for lane in self)
+        return self.exhausted(now) and any(lane.engine.stopping for lane in self)
 
     def ask(self, now: float) -> tuple[Lane, Proposal] | None:
         """The next configuration, of the study that has begun the smallest part of its budget.

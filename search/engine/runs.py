@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from search.engine.run_directory import RunDirectory
 from search.spec.errors import Mistake, SpecError
+from search.spec.section import NAME
 
 
 @dataclass(frozen=True)
@@ -30,19 +32,13 @@ class Run:
         """The run that lies in a folder; its tasks are none where there is none.
 
         Raises:
-            SpecError: its space file cannot be read.
+            SpecError: its space file cannot be read, or the folder is that of one task of a run.
         """
         if RunDirectory(root).holds_run:
+            _check_is_whole(root)
             return cls(root, (root.name,))
-        try:
-            content = yaml.safe_load(RunDirectory(root).space.read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError):
-            return cls(root, ())
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            what = f"cannot be read: {error}"
-            raise SpecError(str(root), [Mistake("space.yaml", what)]) from None
-        tasks = content.get("tasks", []) if isinstance(content, dict) else []
-        return cls(root, tuple(tasks) if len(tasks) > 1 else ())
+        tasks = _several_tasks(root)
+        return cls(root, tasks)
 
     @property
     def several(self) -> bool:
@@ -62,6 +58,11 @@ class Run:
         return {task: RunDirectory(self.root / task, self.root) for task in self.tasks}
 
     @property
+    def is_complete(self) -> bool:
+        """Whether it holds the study of every task."""
+        return bool(self.tasks) and self.begun.keys() == self.studies.keys()
+
+    @property
     def begun(self) -> dict[str, RunDirectory]:
         """Those that hold a study: a driver may be killed when it has made the first of several."""
         return {task: found for task, found in self.studies.items() if found.holds_run}
@@ -69,6 +70,7 @@ class Run:
     def check_new(self) -> None:
         """Raise SpecError unless a new run can be made here; writes nothing."""
         where = f"--out {self.root}"
+        _check_is_whole(self.root)
         if self.root.exists() and not self.root.is_dir():
             raise SpecError("command line", [Mistake(where, "is a file, not a folder")])
         if self.begun or Run.at(self.root).begun:
@@ -106,6 +108,7 @@ class Run:
     def check_resumable(self) -> None:
         """Raise SpecError unless a run lies here that this process can go on with."""
         where = f"--out {self.root}"
+        _check_is_whole(self.root)
         if not self.begun:
             what = "holds no run to resume; leave out --resume to start one"
             raise SpecError("command line", [Mistake(where, what)])
@@ -116,6 +119,34 @@ class Run:
                 study.open_study().close()
         except ValueError as error:
             raise SpecError("command line", [Mistake(where, str(error))]) from None
+
+
+def _several_tasks(root: Path) -> tuple[str, ...]:
+    """Tasks of a run that has more than one; none where no such run lies there.
+
+    Raises:
+        SpecError: the space file cannot be read.
+    """
+    try:
+        content = yaml.safe_load(RunDirectory(root).space.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        what = f"cannot be read: {error}"
+        raise SpecError(str(root), [Mistake("space.yaml", what)]) from None
+    tasks = content.get("tasks") if isinstance(content, dict) else None
+    if not isinstance(tasks, list) or len(tasks) < 2:
+        return ()
+    if not all(isinstance(task, str) and re.fullmatch(NAME, task) for task in tasks):
+        return ()
+    return tuple(tasks)
+
+
+def _check_is_whole(root: Path) -> None:
+    """Raise SpecError for the folder of one task of a run: trials and lock lie with the run."""
+    if root.name in _several_tasks(root.parent):
+        what = f"is one task of the run {root.parent}; name that"
+        raise SpecError("command line", [Mistake(str(root), what)])
 
 
 def _writable(folder: Path) -> bool:

@@ -59,11 +59,11 @@ def overview_headline(studies: Sequence[StudyRecord]) -> list[str]:
     sentences = []
     if len(found) < len(studies):
         lacking = [study.task for study in studies if best_of(study) is None]
-        sentences.append(f"No trial is complete yet on {_listed(lacking)}.")
+        sentences.append(f"No trial is complete yet on {listed(lacking)}.")
     leads = Counter(method_of(best.settings) for _, best in found)
     of_all = f"{len(found)} {_plural(len(found), 'task')}"
     told = [f"{method} on {count}" for method, count in leads.most_common()]
-    sentences.append(f"The best score is that of {_listed(told)} of {of_all}.")
+    sentences.append(f"The best score is that of {listed(told)} of {of_all}.")
     return sentences
 
 
@@ -88,7 +88,7 @@ def _best(best: TrialRecord, study: StudyRecord) -> str:
     value = readable(first, final(best, first))
     text = f"{trial_name(best)} has the {what} {title(first, study.metric)}, {value}"
     costs = [_cost(name, final(best, name)) for name in others if final(best, name) is not None]
-    return f"{text}, {_listed(costs)}." if costs else f"{text}."
+    return f"{text}, {listed(costs)}." if costs else f"{text}."
 
 
 def _cost(name: str, value: float | None) -> str:
@@ -123,7 +123,7 @@ def _beside(trial: TrialRecord, best: TrialRecord, study: StudyRecord) -> str:
         and OBJECTIVES[other].direction == "min"
         and ours > 0
     ]
-    return f"{text} with {_listed(times)}." if times else f"{text}."
+    return f"{text} with {listed(times)}." if times else f"{text}."
 
 
 def _times(name: str, factor: float) -> str:
@@ -154,5 +154,6 @@ def _plural(count: int, noun: str) -> str:
     return noun if count == 1 else f"{noun}s"
 
 
-def _listed(parts: list[str]) -> str:
+def listed(parts: list[str]) -> str:
+    """``a, b and c``."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

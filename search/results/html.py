@@ -31,14 +31,16 @@ from search.results.figures import (
     hypervolume_figure,
     importance_figure,
     importance_methods,
+    methods_in,
     small_front_figure,
     trials_figure,
 )
-from search.results.headline import headline, overview_headline, trial_name
+from search.results.headline import headline, listed, overview_headline, trial_name
 from search.results.tables import (
     comparison_table,
     confirmed_table,
     front_table,
+    report_of,
     tasks_table,
     trials_table,
 )
@@ -113,10 +115,11 @@ def write_overview_page(
         "details": _details(first),
         "objectives": _objectives(first),
         "tasks_table": tasks_table(studies),
-        "fronts": [(f"front-{study.task}", study.task) for study in studies],
+        "fronts": [(f"front-{study.task}", study.task, report_of(study.task)) for study in studies],
         **_compared(compare_methods(confirmed) if confirmed else None),
     }
-    figures = {f"front-{study.task}": small_front_figure(study) for study in studies}
+    methods = methods_in(studies)
+    figures = {f"front-{study.task}": small_front_figure(study, methods) for study in studies}
     write_atomically(path, _page("overview.html", figures, content))
 
 
@@ -222,8 +225,4 @@ def _details(study: StudyRecord) -> list[tuple[str, str]]:
 
 
 def _objectives(study: StudyRecord) -> str:
-    return _listed([title(name, study.metric) for name in study.objectives])
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return listed([title(name, study.metric) for name in study.objectives])

@@ -156,6 +156,11 @@ def confirmed_table(study: StudyRecord, confirmation: Confirmation) -> Table:
     return Table(columns, rows)
 
 
+def report_of(task: str) -> str:
+    """Where the report of a task lies, from the page over all tasks."""
+    return f"{quote(task)}/report.html"
+
+
 def tasks_table(studies: Sequence[StudyRecord]) -> Table:
     """The tasks of a run: how many trials came to what, and the best of them."""
     costs = [name for name in studies[0].objectives if name != "score"]
@@ -175,7 +180,7 @@ def tasks_table(studies: Sequence[StudyRecord]) -> Table:
         counts.append(len(front(study.trials, list(study.objectives))))
         unknown = [_number(MISSING, None), _text(None), *(_number(MISSING, None) for _ in costs)]
         cells = (
-            Cell(study.task, study.task, "link", link=f"{quote(study.task)}/report.html"),
+            Cell(study.task, study.task, "link", link=report_of(study.task)),
             _text(study.metric),
             *(_number(str(count), count) for count in counts),
             *(

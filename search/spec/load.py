@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,9 +15,9 @@ from pydantic import BaseModel, ValidationError
 
 from search.spec.distributions import Group
 from search.spec.enqueue import Enqueued, enqueued, front_of
-from search.spec.errors import Mistake, SpecError, did_you_mean
-from search.spec.per_task import KEY, SECTIONS, content_for, split_per_task, unknown_tasks
-from search.spec.rivals import settle_rivals
+from search.spec.errors import Mistake, SpecError
+from search.spec.overrides import Loader, only_methods, override, override_tasks
+from search.spec.per_task import content_for, placed, split_per_task, unknown_tasks
 from search.spec.schema import Space
 from search.spec.tree import parse_tree, pydantic_mistakes
 
@@ -36,6 +35,7 @@ class LoadedSpace:
         lines: line of every key in the file.
         per_task: what the file changes for single tasks, as it stands there.
         of_tasks: the space of each of these.
+        changed: of the space of one task, its name and what the file changes for it.
     """
 
     source: str
@@ -46,10 +46,12 @@ class LoadedSpace:
     lines: Mapping[str, int]
     per_task: Mapping[str, Any] = field(default_factory=dict)
     of_tasks: Mapping[str, LoadedSpace] = field(default_factory=dict)
+    changed: tuple[str, Mapping[str, Any]] | None = None
 
     def error(self, *mistakes: Mistake) -> SpecError:
         """What turned out to be wrong with the file once its model and data were looked at."""
-        return SpecError(self.source, [_at_line(mistake, self.lines) for mistake in mistakes])
+        told = [placed(m, *self.changed) if self.changed else m for m in mistakes]
+        return SpecError(self.source, [_at_line(mistake, self.lines) for mistake in told])
 
     def for_task(self, task: str) -> LoadedSpace:
         """The space as it is searched for one of its tasks."""
@@ -82,23 +84,6 @@ def _drop_none(plain: dict[str, Any], model: BaseModel) -> None:
             del plain[name]
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML 1.2 floats: 1e-3 is a number, as everyone who writes a learning rate expects."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:float"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(
-        r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$"
-    ),
-    list("-+0123456789."),
-)
-
-
 def load_space(
     path: str | Path, overrides: Sequence[str] = (), *, resumed: bool = False
 ) -> LoadedSpace:
@@ -121,38 +106,38 @@ def load_space(
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(source, [Mistake("(file)", f"cannot be read: {error}")]) from None
     content, lines, mistakes = _parse(text, source)
-    mistakes += _override(content, overrides)
+    mistakes += override(content, overrides)
     per_task, found = split_per_task(content)
-    mistakes += found
-    of_task = {task: content_for(content, task, change) for task, change in per_task.items()}
-    mistakes += _only_methods(content)
+    override_tasks(per_task, overrides)
+    mistakes += found + only_methods(content, per_task)
     whole = _checked(content, resumed)
     mistakes += whole.mistakes
-    tasks: dict[str, _Checked] = {}
-    for task, changed in of_task.items():
-        # The command line wins over everything; what is wrong with it was told above.
-        _override(changed, [given for given in overrides if given.split(".")[0] in SECTIONS])
-        _only_methods(changed)
-        tasks[task] = _checked(changed, resumed)
-        # What is wrong in the file itself is not told again for each task.
-        known = {(mistake.where, mistake.what) for mistake in whole.mistakes}
-        mistakes += [
-            Mistake(f"{KEY}.{task}.{mistake.where}", mistake.what, mistake.line)
-            for mistake in tasks[task].mistakes
-            if (mistake.where, mistake.what) not in known
-        ]
+    searched = whole.space.task_names if whole.space is not None else ()
     if whole.space is not None:
-        mistakes += unknown_tasks(per_task, whole.space.task_names)
+        mistakes += unknown_tasks(per_task, searched)
+    # What is wrong in the file itself is not told again for each task.
+    known = {(mistake.where, mistake.what) for mistake in whole.mistakes}
+    tasks: dict[str, _Checked] = {}
+    for task in searched:
+        if task in per_task:
+            tasks[task] = _checked(content_for(content, task, per_task[task]), resumed)
+            mistakes += [
+                placed(mistake, task, per_task[task])
+                for mistake in tasks[task].mistakes
+                if (mistake.where, mistake.what) not in known
+            ]
     if mistakes or whole.space is None:
-        placed = [_at_line(mistake, lines) for mistake in _distinct(mistakes)]
-        raise SpecError(source, sorted(placed, key=lambda mistake: mistake.line or 0))
+        told = [_at_line(mistake, lines) for mistake in _distinct(mistakes)]
+        raise SpecError(source, sorted(told, key=lambda mistake: mistake.line or 0))
 
     def loaded(checked: _Checked, **more: Any) -> LoadedSpace:
         assert checked.space is not None
         notes, entries = tuple(checked.notes), tuple(checked.entries)
         return LoadedSpace(source, checked.space, checked.tree, entries, notes, lines, **more)
 
-    of_tasks = {task: loaded(checked) for task, checked in tasks.items()}
+    of_tasks = {
+        task: loaded(checked, changed=(task, per_task[task])) for task, checked in tasks.items()
+    }
     return loaded(whole, per_task=per_task, of_tasks=of_tasks)
 
 
@@ -204,8 +189,8 @@ def _too_many(entries: Sequence[Enqueued], most: int | None) -> list[Mistake]:
 def _parse(text: str, source: str) -> tuple[dict[str, Any], dict[str, int], list[Mistake]]:
     """Content, the line of every key, and keys that stand twice."""
     try:
-        node = yaml.compose(text, Loader=_Loader)
-        content = yaml.load(text, Loader=_Loader)  # noqa: S506 - _Loader is a SafeLoader
+        node = yaml.compose(text, Loader=Loader)
+        content = yaml.load(text, Loader=Loader)  # noqa: S506 - Loader is a SafeLoader
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark is not None else None
@@ -242,66 +227,6 @@ def _walk(node: yaml.Node | None, path: str, lines: dict[str, int], found: list[
         for index, child in enumerate(node.value):
             lines.setdefault(f"{path}.{index}", child.start_mark.line + 1)
             _walk(child, f"{path}.{index}", lines, found)
-
-
-def _override(content: dict[str, Any], overrides: Sequence[str]) -> list[Mistake]:
-    mistakes = []
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        where = f"--set {override}"
-        if not equals or not key:
-            mistakes.append(Mistake(where, "takes key=value, for example budget.trials=8"))
-            continue
-        try:
-            value = yaml.load(text, Loader=_Loader)  # noqa: S506 - _Loader is a SafeLoader
-        except yaml.YAMLError as error:
-            problem = getattr(error, "problem", None) or error
-            mistakes.append(Mistake(where, f"the value is not YAML: {problem}"))
-            continue
-        parts = key.split(".")
-        place: Any = content
-        for depth, part in enumerate(parts[:-1]):
-            place = place.setdefault(part, {}) if isinstance(place, dict) else None
-            if not isinstance(place, dict):
-                what = f"{'.'.join(parts[: depth + 1])} holds no keys"
-                mistakes.append(Mistake(where, what))
-                break
-        else:
-            settle_rivals(place, parts)
-            place[parts[-1]] = value
-    return mistakes
-
-
-def _only_methods(content: dict[str, Any]) -> list[Mistake]:
-    """``methods: [lora, head]`` leaves out the others, and what is enqueued of them."""
-    if "methods" not in content:
-        return []
-    wanted = content.pop("methods")
-    search = content.get("search")
-    method = search.get("method") if isinstance(search, Mapping) else None
-    there = method.get("choice", method) if isinstance(method, Mapping) else method
-    if not isinstance(there, str | list | Mapping):
-        return []  # what is wrong with it is said elsewhere
-    named = [there] if isinstance(there, str) else list(there)
-    if not isinstance(wanted, list) or not wanted:
-        return [Mistake("methods", f"takes a list of methods of the space, got {wanted!r}")]
-    unknown = [name for name in wanted if name not in named]
-    if unknown:
-        what = f"{unknown[0]!r} is no method of this space; {did_you_mean(unknown[0], named)}"
-        return [Mistake("methods", what)]
-    assert isinstance(search, Mapping)
-    settings = there if isinstance(there, Mapping) else {name: {} for name in named}
-    kept = {name: settings[name] for name in named if name in wanted}
-    content["search"] = {**search, "method": {"choice": kept}}
-    queue = content.get("enqueue")
-    if isinstance(queue, list):
-        content["enqueue"] = [entry for entry in queue if not _names_another(entry, wanted)]
-    return []
-
-
-def _names_another(entry: Any, wanted: Sequence[str]) -> bool:
-    method = entry.get("method") if isinstance(entry, Mapping) else None
-    return isinstance(method, Mapping) and not set(method) & set(wanted)
 
 
 def _distinct(mistakes: Sequence[Mistake]) -> list[Mistake]:

@@ -43,9 +43,27 @@ def split_per_task(content: dict[str, Any]) -> tuple[dict[str, Any], list[Mistak
             Mistake(f"{where}.{key}", f"cannot differ by task; {did_you_mean(str(key), SECTIONS)}")
             for key in wrong
         ]
+        if isinstance(change.get("budget"), Mapping) and "hours" in change["budget"]:
+            what = "is of the whole run; a task can have trial_seconds"
+            wrong.append("budget.hours")
+            mistakes.append(Mistake(f"{where}.budget.hours", what))
         if not wrong:
-            kept[str(task)] = dict(change)
+            kept[str(task)] = copy.deepcopy(dict(change))
     return kept, mistakes
+
+
+def placed(mistake: Mistake, task: str, change: Mapping[str, Any]) -> Mistake:
+    """Where a mistake stands that the space of a task has: in its changes, or in the file's own."""
+    section, *below = mistake.where.split(".")
+    own = change.get(section)
+    if section == "enqueue" and below and below[0].isdigit():
+        count, index = len(own) if isinstance(own, list) else 0, int(below[0])
+        if index >= count:
+            where = ".".join([section, str(index - count), *below[1:]])
+            return Mistake(where, f"{mistake.what} (for {task})")
+    elif section not in change or (isinstance(own, Mapping) and below and below[0] not in own):
+        return Mistake(mistake.where, f"{mistake.what} (for {task})", mistake.line)
+    return Mistake(f"{KEY}.{task}.{mistake.where}", mistake.what, mistake.line)
 
 
 def unknown_tasks(per_task: Iterable[str], tasks: Iterable[str]) -> list[Mistake]:
@@ -78,8 +96,8 @@ def content_for(content: Mapping[str, Any], task: str, change: Mapping[str, Any]
 def _merge(base: dict[str, Any], change: Mapping[str, Any]) -> None:
     for section, values in change.items():
         if isinstance(values, Mapping) and isinstance(base.get(section), dict):
-            for key, value in values.items():
+            for key in values:
                 settle_rivals(base[section], [section, key])
-                base[section][key] = copy.deepcopy(value)
+            base[section] |= copy.deepcopy(dict(values))
         else:
             base[section] = copy.deepcopy(values)

@@ -71,14 +71,15 @@ class Follower:
     def close(self) -> str | None:
         """Write everything, the result files too; what went wrong, or None.
 
-        Waits at most a minute: a store that does not answer is not waited for longer.
+        Waits at most a minute for each study; a store that does not answer is left then.
         """
         self._changed.update(range(len(self._studies)))
         self._closing.set()
         self._wake.set()
-        self._thread.join(FINISH_SECONDS)
+        seconds = FINISH_SECONDS * len(self._studies)
+        self._thread.join(seconds)
         if self._thread.is_alive():
-            return self.problem or f"it did not answer within {FINISH_SECONDS:g} s"
+            return self.problem or f"it did not answer within {seconds:g} s"
         return self.problem
 
     def _follow(self) -> None:

@@ -165,16 +165,20 @@ class MLflowStore:
         if "reason" in self._client.get_run(run_id).data.tags:
             self._client.delete_tag(run_id, "reason")
 
-    def measure(self, measures: Mapping[int, Mapping[str, float]], tags: Mapping[str, str]) -> None:
-        """Write more measures of trials, by their numbers, and tag their runs."""
-        for number, values in measures.items():
-            run_id = self._runs.get(number)
-            if run_id is None:
-                raise LookupError(f"the store has no run of trial {number}")
-            # Again and again the same: a metric of the same step and time is kept once.
-            metrics = [Metric(name, value, 0, 0) for name, value in values.items()]
-            named = [RunTag(key, value) for key, value in tags.items()]
-            self._client.log_batch(run_id, metrics=metrics, tags=named)
+    def measure(
+        self, number: int, measures: Mapping[str, float], step: int, tags: Mapping[str, str]
+    ) -> None:
+        """Write more measures of a trial and tag its run.
+
+        Raises:
+            LookupError: the store has no run of the trial.
+        """
+        run_id = self._runs.get(number)
+        if run_id is None:
+            raise LookupError(f"the store has no run of trial {number}")
+        metrics = [Metric(name, value, 0, step) for name, value in measures.items()]
+        named = [RunTag(key, value) for key, value in tags.items()]
+        self._client.log_batch(run_id, metrics=metrics, tags=named)
 
     def finish(self, study: StudyRecord, files: Sequence[Path], ended: bool) -> None:
         """Put hypervolume and result files into the parent run; ``ended`` also ends it."""

@@ -106,6 +106,22 @@ def test_one_experiment_holds_a_parent_for_each_task(finished: Path) -> None:
         assert "report.html" in {a.path for a in client.list_artifacts(parent.info.run_id)}
 
 
+def test_another_space_is_refused_for_the_task_that_it_differs_for(
+    finished: Path, folder: Path
+) -> None:
+    words = [str(folder / "space.yaml"), "--local", "--out", str(finished), "--resume"]
+    for change, message in (
+        ("per_task={cola: {train: {steps: 9}}}", "(for cola)"),
+        ("tasks=[rte]", "tasks: was ['rte', 'cola'] when the run was started, is now ['rte']"),
+    ):
+        refused = subprocess.run(
+            [sys.executable, "-m", "search.run", *words, f"--set={change}"],
+            cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        assert refused.returncode == 2
+        assert message in refused.stderr
+
+
 def test_a_run_of_several_tasks_goes_on_with_a_larger_budget_and_is_confirmed(
     finished: Path, folder: Path
 ) -> None:

@@ -4,7 +4,7 @@ from search.results.figures.confirmed import confirmed_figure
 from search.results.figures.curves import curves_figure
 from search.results.figures.freezing import freezing_figure, freezing_members
 from search.results.figures.front import front_figure
-from search.results.figures.fronts import small_front_figure
+from search.results.figures.fronts import methods_in, small_front_figure
 from search.results.figures.history import hypervolume_figure
 from search.results.figures.importances import importance_figure, importance_methods
 from search.results.figures.trials import trials_figure
@@ -18,6 +18,7 @@ __all__ = [
     "hypervolume_figure",
     "importance_figure",
     "importance_methods",
+    "methods_in",
     "small_front_figure",
     "trials_figure",
 ]

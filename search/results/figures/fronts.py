@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import plotly.graph_objects as go
 
 from search.pareto.front import front
@@ -16,11 +18,19 @@ HEIGHT = 340
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "star", "hexagon", "cross")
 
 
-def small_front_figure(study: StudyRecord) -> go.Figure:
+def methods_in(studies: Sequence[StudyRecord]) -> list[str]:
+    """Methods of all studies, by name."""
+    return sorted({method_of(t.settings) for study in studies for t in study.trials if t.settings})
+
+
+def small_front_figure(study: StudyRecord, methods: Sequence[str]) -> go.Figure:
     """Score over trainable parameters (logarithmic) of complete trials, told apart by method.
 
-    Members of the front are large. Methods have colour and symbol by their order in the space, so
-    that they are the same on all tasks of a run.
+    Members of the front are large.
+
+    Args:
+        study: of one task.
+        methods: of all tasks: each has its colour and symbol by its place among them.
     """
     figure = new_figure(HEIGHT)
     plane = plane_of(study)
@@ -38,7 +48,6 @@ def small_front_figure(study: StudyRecord) -> go.Figure:
         showlegend=False,
         hoverinfo="skip",
     )
-    methods = sorted({method_of(trial.settings) for trial in study.trials if trial.settings})
     for index, method in enumerate(methods):
         own = [trial for trial in complete if method_of(trial.settings) == method]
         if not own:

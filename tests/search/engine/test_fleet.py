@@ -14,7 +14,7 @@ from search.engine.fleet import Fleet, Lane
 from search.engine.ray_parts import EngineScheduler, EngineSearcher, EngineStopper, Supervision
 from search.engine.run_directory import RunDirectory
 from search.engine.study import SearchStudy
-from search.spec.schema import Pruner
+from search.spec.schema import Budget, Pruner
 from tests.search.engine.curves import engine_on, new_study, report
 from tests.search.engine.test_ray_parts import Quiet, suggested, tune_trial
 
@@ -126,3 +126,18 @@ def test_a_trial_goes_on_from_its_checkpoint_in_the_folder_that_all_studies_shar
     again = Lane("rte", engine_on(study, trials=4, pruner=UNPRUNED), first.directory)
     found = suggested(EngineSearcher(Fleet([again]), 1))
     assert (found["number"], found["checkpoint"]) == (0, str(tmp_path / place))
+
+
+def test_a_study_that_is_done_is_not_ended_early_while_others_go_on(tmp_path: Path) -> None:
+    hour = {"budget": Budget(trials=1, hours=1)}
+    done, other = lane(tmp_path, "rte", **hour), lane(tmp_path, "cola", **hour)
+    fleet = Fleet([done, other])
+    for one in (done, other):
+        assert one.engine.ask(0.0) is not None
+    finish(done.engine, 0)
+    assert not fleet.exhausted(1.0)
+    assert fleet.over(3601.0)
+    assert done.engine.ending is None
+    assert other.engine.ending == "the budget of 1 hours is spent"
+    done.engine.end("stopped by Ctrl-C")
+    assert done.engine.ending is None

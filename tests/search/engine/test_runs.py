@@ -69,7 +69,19 @@ def test_a_damaged_study_of_one_task_is_named(tmp_path: Path) -> None:
         run.check_resumable()
 
 
-@pytest.mark.parametrize("content", ["[1, 2]", "tasks: [rte]", ""])
+def test_the_folder_of_one_task_is_no_run_of_its_own(tmp_path: Path) -> None:
+    """Its trials and its lock lie with the run."""
+    begin(tmp_path, *TASKS)
+    folder = tmp_path / "cola"
+    for look in (lambda: Run.at(folder), Run(folder, ("cola",)).check_resumable):
+        with pytest.raises(SpecError, match=f"one task of the run {tmp_path}"):
+            look()
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[1, 2]", "tasks: [rte]", "", "tasks:", "tasks: 3", "tasks: [{a: 1}, b]", "tasks: [../x, y]"],
+)
 def test_a_folder_with_some_other_space_holds_no_run(tmp_path: Path, content: str) -> None:
     (tmp_path / "space.yaml").write_text(content)
     assert Run.at(tmp_path).begun == {}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from search.results.figures import small_front_figure
+from search.results.figures import methods_in, small_front_figure
 from search.results.headline import overview_headline
 from search.results.html import write_overview_page, write_report
 from search.results.tables import comparison_table, tasks_table
@@ -53,13 +53,24 @@ def test_the_headline_counts_which_method_leads() -> None:
 
 
 def test_the_small_front_shows_members_large_and_tells_methods_apart() -> None:
-    figure = small_front_figure(two()[0])
+    figure = small_front_figure(two()[0], ["aflora", "lora"])
     by_name = {trace.name: trace for trace in figure.data if trace.name}
     assert set(by_name) == {"aflora", "lora"}
     assert by_name["aflora"].marker.size == (12,)
     assert by_name["lora"].marker.size == (6,)
     assert by_name["aflora"].marker.symbol != by_name["lora"].marker.symbol
-    assert small_front_figure(study(trial(0, "failed"))).layout.annotations
+    assert small_front_figure(study(trial(0, "failed")), []).layout.annotations
+
+
+def test_a_method_looks_the_same_on_all_tasks() -> None:
+    methods = methods_in(two())
+    assert methods == ["aflora", "lora"]
+    markers = [
+        {trace.name: trace.marker.color for trace in small_front_figure(record, methods).data}
+        for record in two()
+    ]
+    assert "aflora" not in markers[1]
+    assert markers[0]["lora"] == markers[1]["lora"]
 
 
 def test_names_that_hold_html_arrive_as_text(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from search.spec import SpecError, load_space
+from search.spec import Mistake, SpecError, load_space
 from tests.search.spec.spaces import changed, mistakes
 
 FIRST = {"method": {"lora": {"rank": 2}}, "learning_rate": 1e-3, "head_learning_rate": 1e-3}
@@ -66,6 +66,81 @@ def test_the_command_line_wins_over_it(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("override", "section", "value"),
+    [
+        ("selection=validation", "selection", "validation"),
+        ("limits={}", "limits", {}),
+        ("enqueue=[]", "enqueue", []),
+        ("train={steps: 2}", "train", {"steps": 2}),
+        (
+            "search.learning_rate.log=[1e-4, 1e-1]",
+            "search",
+            {"learning_rate": {"log": [1e-4, 1e-1]}},
+        ),
+    ],
+)
+def test_whole_sections_and_deeper_keys_of_the_command_line_win_too(
+    tmp_path: Path, override: str, section: str, value: Any
+) -> None:
+    change = {
+        "selection": {"holdout": 0.3},
+        "limits": {"score": ">= 0.5"},
+        "enqueue": [FIRST],
+        "train": {"epochs": 3},
+        "search": {"learning_rate": {"log": [1e-3, 1e-2]}},
+    }
+    loaded = load_space(two(tmp_path, per_task={"cola": change}), [override])
+    found = loaded.for_task("cola").resolved()[section]
+    if isinstance(value, dict):
+        assert {key: found[key] for key in value} == value
+        assert found.get("epochs") is None
+    else:
+        assert found == value
+    # What is written down for all tasks reads back as the same searches.
+    again = load_space(changed(tmp_path, **loaded.resolved()))
+    assert again.for_task("cola").resolved() == loaded.for_task("cola").resolved()
+
+
+def test_methods_left_out_are_left_out_of_a_task_s_own_search(tmp_path: Path) -> None:
+    own = {"method": {"choice": {"lora": {"rank": 2}, "head": {}}}, "learning_rate": 1e-3}
+    path = two(tmp_path, per_task={"cola": {"search": own}})
+    cola = load_space(path, ["methods=[lora]"]).for_task("cola")
+    assert list(cola.space.search["method"]["choice"]) == ["lora"]
+    told = mistakes(path, "methods=[aflora]")
+    assert "per_task.cola.methods" in told
+    assert "'aflora' is no method of this space" in told
+
+
+def test_changes_for_tasks_that_are_not_searched_are_not_looked_at(tmp_path: Path) -> None:
+    path = two(tmp_path, per_task={"cola": {"train": {"epochs": -1}}})
+    assert load_space(path, ["tasks=[rte]"]).space.tasks == ["rte"]
+
+
+def test_what_turns_out_to_be_wrong_later_is_placed_in_the_task_s_changes(tmp_path: Path) -> None:
+    path = two(tmp_path, per_task={"cola": {"sampler": {"name": "tpe", "bogus": 1}}})
+    cola = load_space(path).for_task("cola")
+    (mistake,) = cola.error(Mistake("sampler", "has no argument 'bogus'")).mistakes
+    assert mistake.where == "per_task.cola.sampler"
+    assert path.read_text().splitlines()[(mistake.line or 0) - 1].strip() == "sampler:"
+    (other,) = cola.error(Mistake("pruner", "x")).mistakes
+    assert (other.where, other.what) == ("pruner", "x (for cola)")
+
+
+def test_keys_that_exclude_one_another_in_one_change_are_a_mistake(tmp_path: Path) -> None:
+    path = two(tmp_path, per_task={"cola": {"train": {"epochs": 3, "steps": 10}}})
+    assert "one of epochs and steps is needed, got both" in mistakes(path)
+
+
+def test_what_is_enqueued_for_all_is_named_by_its_own_place(tmp_path: Path) -> None:
+    own = {"method": {"choice": {"aflora": {}}}, "learning_rate": 1e-3}
+    path = two(tmp_path, enqueue=[OTHER], per_task={"cola": {"search": own}})
+    told = mistakes(path)
+    assert "per_task.cola.enqueue" not in told
+    assert "enqueue.0" in told
+    assert "(for cola)" in told
+
+
 def test_a_task_left_out_on_the_command_line_leaves_its_changes_unused(tmp_path: Path) -> None:
     path = two(tmp_path, per_task={"cola": {"train": {"epochs": 3}}})
     assert load_space(path, ["tasks=[rte]"]).for_task("rte").space.train.epochs == 2
@@ -81,6 +156,7 @@ def test_a_task_left_out_on_the_command_line_leaves_its_changes_unused(tmp_path:
         ({"cloa": {"train": {"epochs": 3}}}, "per_task.cloa (line"),
         ({"cola": {"objectives": {"score": "max"}}}, "per_task.cola.objectives (line"),
         ({"cola": {"trian": {}}}, "did you mean 'train'?"),
+        ({"cola": {"budget": {"hours": 1}}}, "per_task.cola.budget.hours (line"),
         ({"cola": {"train": {"epochs": -1}}}, "per_task.cola.train.epochs (line"),
         ({"cola": {"enqueue": [{"method": {"lora": {"rank": 99}}}]}}, "per_task.cola.enqueue.0"),
     ],

@@ -175,6 +175,18 @@ def test_studies_that_share_an_experiment_each_have_a_parent(uri: str, tmp_path:
     assert sorted(below) == ["cola", "cola", "rte"]
 
 
+def test_what_more_seeds_say_takes_the_place_of_what_fewer_said(uri: str, tmp_path: Path) -> None:
+    made = store(uri, tmp_path)
+    made.sync(study(trial(0)))
+    made.measure(0, {"confirmed_high": 0.95}, 3, {"confirmed": "true"})
+    made.measure(0, {"confirmed_high": 0.75}, 5, {"confirmed": "true"})
+    _, runs = runs_of(uri)
+    assert runs["0"].data.metrics["confirmed_high"] == 0.75
+    assert runs["0"].data.tags["confirmed"] == "true"
+    with pytest.raises(LookupError, match="no run of trial 7"):
+        made.measure(7, {}, 1, {})
+
+
 def test_a_store_that_stays_down_is_told_in_the_end() -> None:
     def open_store() -> MLflowStore:
         raise ConnectionError("nobody listens\nat all")
