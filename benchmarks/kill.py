@@ -221,7 +221,9 @@ def _tracking(directory: RunDirectory, records: Sequence[StudyRecord]) -> list[s
     for record in records:
         for trial in record.trials:
             run = by_trial.get((record.task, trial.number))
-            for name in trial.measures if run is not None else ():
+            if run is None:
+                continue
+            for name in trial.measures:
                 points = client.get_metric_history(run.info.run_id, name)
                 told = Counter((point.step, point.value) for point in points)
                 wanted = Counter((rung.step, rung.measures[name]) for rung in trial.rungs)
