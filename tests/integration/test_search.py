@@ -140,9 +140,9 @@ def test_no_checkpoint_is_left_of_a_trial_that_ended(finished: Path) -> None:
     assert not list(finished.glob("trials/*/*/checkpoint_*"))
 
 
-def test_a_finished_run_goes_on_with_a_larger_budget(finished: Path) -> None:
+def test_a_finished_run_goes_on_with_a_larger_budget_and_is_confirmed(finished: Path) -> None:
     before = table(finished)
-    ended = search(finished, "--trials=6", "--resume")
+    ended = search(finished, "--trials=6", "--resume", "--set=confirm={seeds: 3, top: 1}")
     assert ended.returncode == 0, ended.stderr
     after = table(finished)
     assert len(after) == 6
@@ -152,20 +152,6 @@ def test_a_finished_run_goes_on_with_a_larger_budget(finished: Path) -> None:
     (experiment,) = [e for e in client.search_experiments() if e.name == "quickstart"]
     assert len(client.search_runs([experiment.experiment_id])) == 7
 
-
-def test_what_was_found_is_confirmed_with_fresh_seeds_and_interrupted_ones_go_on(
-    finished: Path,
-) -> None:
-    again = [sys.executable, "-m", "search.confirm", str(finished), "--local", "--seeds=3"]
-
-    def confirm(*options: str) -> str:
-        done = subprocess.run(
-            [*again, *options], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    assert "trainings to do" in confirm("--top=1")
     (content,) = json.loads((finished / "confirm.json").read_text())
     assert (content["split"], content["rows"], content["apart"]) == ("validation", 10, True)
     assert content["seeds"] == [1, 2, 3]
@@ -174,15 +160,19 @@ def test_what_was_found_is_confirmed_with_fresh_seeds_and_interrupted_ones_go_on
     first = json.loads(runs[0].read_text())
     assert len(first["predictions"]["validation"]) == 10
     assert "Confirmed with 3 fresh seeds" in (finished / "report.html").read_text()
+    # One training is lost: only that one is done again, and comes out the same.
+    runs[0].unlink()
+    again = [sys.executable, "-m", "search.confirm", str(finished), "--local"]
+    again += ["--seeds=3", "--top=1"]
+    done = subprocess.run(again, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert ": 1 training to do" in done.stdout
+    assert json.loads(runs[0].read_text())["predictions"] == first["predictions"]
     refused = subprocess.run(
         [*again, "--set=train.steps=5"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert refused.returncode == 2
     assert "train: was" in refused.stderr
-    # One training is lost: only that one is done again, and comes out the same.
-    runs[0].unlink()
-    assert ": 1 training to do" in confirm("--top=1")
-    assert json.loads(runs[0].read_text())["predictions"] == first["predictions"]
 
 
 def test_a_second_driver_is_refused(finished: Path) -> None:
