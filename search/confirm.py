@@ -215,6 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(options: argparse.Namespace) -> int:
     from search.engine.where import connected
+    from search.nodes import check_nodes
 
     run = Run.at(Path(options.run).absolute())
     if not run.begun:
@@ -226,6 +227,7 @@ def _main(options: argparse.Namespace) -> int:
         if not studies:
             raise SpecError(options.run, [Mistake("RUN", "has no complete trial to confirm")])
         held.enter_context(connected(options.address, options.local))
+        check_nodes()
         whole = confirm(studies)
         write_confirmed(run, studies)
         return 0 if whole else 1

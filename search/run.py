@@ -120,10 +120,12 @@ def _run(options: argparse.Namespace) -> int:
         # Ray and MLflow take seconds to import; mistakes are told before.
         from search.driver import Driver
         from search.engine.where import connected
+        from search.nodes import check_nodes
         from search.part import Part, seconds_worked, write_space
 
         console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
         place = held.enter_context(connected(options.address, options.local))
+        check_nodes()
         slots = _check_cluster(loaded)
         for note in dict.fromkeys(note for space in spaces for note in space.notes):
             print(note)

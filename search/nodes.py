@@ -1,0 +1,96 @@
+"""Whether all nodes of a cluster run the same program: a mixed one would mix up results."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from search.provenance import PACKAGES
+from search.spec.errors import Mistake, SpecError, first_line
+
+PROGRAM = "this program"
+ANSWER_SECONDS = 120.0
+_SHOWN_OF_HASH = 12
+
+
+def description() -> dict[str, str]:
+    """Versions on this node, and a fingerprint of this program's source."""
+    found = {"python": platform.python_version(), PROGRAM: fingerprint()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "is missing"
+    return found
+
+
+def fingerprint(root: Path | None = None) -> str:
+    """SHA-256 of the source of this program, the first digits: a clone may lack its commit.
+
+    Args:
+        root: folder of the packages; by default where this module was loaded from.
+    """
+    root = root or Path(__file__).resolve().parents[1]
+    digest = hashlib.sha256()
+    for package in ("aflora", "search"):
+        for path in sorted((root / package).rglob("*")):
+            if path.suffix in {".py", ".html", ".css", ".js"}:
+                digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
+                digest.update(path.read_bytes())
+    return digest.hexdigest()[:_SHOWN_OF_HASH]
+
+
+def check_nodes() -> None:
+    """Compare all nodes of the Ray that is connected with this process.
+
+    Raises:
+        SpecError: they differ; with a table of who has what.
+    """
+    import ray
+
+    alive = [node for node in ray.nodes() if node["Alive"]]
+    if len(alive) == 1 and alive[0]["NodeID"] == ray.get_runtime_context().get_node_id():
+        return
+    found = {"this process": description()}
+    for node in alive:
+        found[node["NodeManagerAddress"]] = _of_node(node["NodeID"])
+    told = differences(found)
+    if told:
+        raise SpecError("the cluster", [Mistake("nodes", f"are not alike\n{told}")])
+
+
+def _of_node(node_id: str) -> dict[str, str]:
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    place = NodeAffinitySchedulingStrategy(node_id, soft=False)
+    remote = ray.remote(description).options(num_cpus=0, scheduling_strategy=place, max_retries=0)
+    try:
+        answer: dict[str, str] = ray.get(remote.remote(), timeout=ANSWER_SECONDS)
+    except ray.exceptions.RayError as error:
+        # The program is not installed there, or what it needs is not.
+        return {PROGRAM: f"cannot be run: {first_line(error)[:120]}"}
+    return answer
+
+
+def differences(found: Mapping[str, Mapping[str, str]]) -> str:
+    """A table of what is not the same everywhere, a line for each node; empty where all is.
+
+    Args:
+        found: node → what it has, by name.
+    """
+    names = dict.fromkeys(name for has in found.values() for name in has)
+    differing = [n for n in names if len({has.get(n, "–") for has in found.values()}) > 1]
+    if not differing:
+        return ""
+    rows = [["node", *differing]]
+    rows += [[node, *(has.get(name, "–") for name in differing)] for node, has in found.items()]
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    return "\n".join(
+        "  "
+        + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
