@@ -36,7 +36,7 @@ class Driver:
         loaded: the space.
         run: locked by the caller.
         parts: of each task.
-        slots: trials at a time.
+        slots: trials at a time, now.
         why: why they run where they run.
         console: the terminal.
         again: the command that goes on with this run.
@@ -47,7 +47,7 @@ class Driver:
         loaded: LoadedSpace,
         run: Run,
         parts: Sequence[Part],
-        slots: int,
+        slots: Callable[[], int],
         why: str,
         console: Console,
         again: str,

@@ -23,6 +23,7 @@ from search.spec import LoadedSpace, Mistake, SpecError, load_space  # noqa: E40
 from search.spec.tasks import Task  # noqa: E402
 
 if TYPE_CHECKING:
+    from search.engine.capacity import Capacity
     from search.engine.runs import Run
     from search.part import Part
     from search.spec.schema import Confirm
@@ -119,6 +120,7 @@ def _run(options: argparse.Namespace) -> int:
 
         # Ray and MLflow take seconds to import; mistakes are told before.
         from search.driver import Driver
+        from search.engine.capacity import Capacity, read_plan
         from search.engine.where import connected
         from search.nodes import check_nodes
         from search.part import Part, seconds_worked, write_space
@@ -126,10 +128,12 @@ def _run(options: argparse.Namespace) -> int:
         console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
         place = held.enter_context(connected(options.address, options.local))
         check_nodes()
-        slots = _check_cluster(loaded)
+        wanted = loaded.space.resources
+        slots = Capacity(wanted.cpu, wanted.gpu, None if place.own else read_plan())
+        _check_capacity(loaded, slots)
         for note in dict.fromkeys(note for space in spaces for note in space.notes):
             print(note)
-        print(f"Running trials {place.why}; {slots} at a time.", flush=True)
+        print(f"Running trials {place.why}; {slots()} at a time.", flush=True)
         if not options.resume:
             held.enter_context(RunLock(run))
             run.check_new()
@@ -278,22 +282,17 @@ def _check_machine(loaded: LoadedSpace, options: argparse.Namespace) -> None:
         raise loaded.error(Mistake("resources.cpu", what))
 
 
-def _check_cluster(loaded: LoadedSpace) -> int:
-    """Trials at a time; a trial that fits nowhere would wait for ever."""
-    import ray
-
-    from search.engine.ray_tune import slots_of
-
+def _check_capacity(loaded: LoadedSpace, capacity: Capacity) -> None:
+    """A trial that fits nowhere would wait for ever."""
     wanted = loaded.space.resources
     mistakes = []
     for key, unit, amount in (("cpu", "CPU", wanted.cpu), ("gpu", "GPU", wanted.gpu)):
-        most = max((n["Resources"].get(unit, 0.0) for n in ray.nodes() if n["Alive"]), default=0.0)
+        most = capacity.most_of(unit)
         if amount > most:
             what = f"a trial takes {amount:g} {unit}s, the largest node has {most:g}"
             mistakes.append(Mistake(f"resources.{key}", what))
     if mistakes:
         raise loaded.error(*mistakes)
-    return slots_of(wanted.cpu, wanted.gpu)
 
 
 if __name__ == "__main__":

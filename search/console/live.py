@@ -49,13 +49,13 @@ class LiveView:
 
     Args:
         studies: what is shown; at least one.
-        slots: trials at a time.
+        slots: trials at a time, now.
         place: where trials run, one line.
         console: the terminal.
     """
 
     def __init__(
-        self, studies: Sequence[Watched], slots: int, place: str, console: Console
+        self, studies: Sequence[Watched], slots: Callable[[], int], place: str, console: Console
     ) -> None:
         self._studies = studies
         self._slots = slots
@@ -113,7 +113,7 @@ class LiveView:
 
     def _progress(self, records: Sequence[StudyRecord], now: float) -> list[Progress]:
         return [
-            progress_of(record, watched.total, self._slots, now)
+            progress_of(record, watched.total, self._slots(), now)
             for record, watched in zip(records, self._studies, strict=True)
         ]
 
@@ -132,7 +132,7 @@ class LiveView:
             Text(f"{duration(now - self._since)} so far"),
             Text(f"about {duration(left)} left" if left is not None else "", style="bold"),
         )
-        where = Text(f"{self._slots} at a time {self._place}\n", style="dim")
+        where = Text(f"{self._slots()} at a time {self._place}\n", style="dim")
         return Group(line, where)
 
     def _tasks(self, records: Sequence[StudyRecord], now: float) -> Table:

@@ -68,7 +68,7 @@ class EngineSearcher(NeverRestored, Searcher):
     for it only where nothing trains that could report.
     """
 
-    def __init__(self, fleet: Fleet, slots: int) -> None:
+    def __init__(self, fleet: Fleet, slots: Callable[[], int]) -> None:
         super().__init__()
         self._fleet = fleet
         self._slots = slots
@@ -79,7 +79,7 @@ class EngineSearcher(NeverRestored, Searcher):
         if self._asked is None:
             if self._fleet.exhausted(time.time()):
                 return str(Searcher.FINISHED)
-            if self._fleet.active >= self._slots:
+            if self._fleet.active >= self._slots():
                 return None
             self._asked = self._thread.submit(self._fleet.ask, time.time())
         if not self._asked.done() and self._fleet.active:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import ray
 from ray import tune
 from ray.tune import CheckpointConfig, RunConfig, TuneConfig, Tuner
 
@@ -42,6 +41,9 @@ RAY_ENVIRONMENT: Mapping[str, str] = {
 }
 
 
+MOST_AT_A_TIME = 10_000
+
+
 def next_experiment(directory: RunDirectory) -> str:
     """A folder name below ``trials`` for this driver, so that each attempt has its own."""
     taken = [int(p.name) for p in directory.trials.glob("[0-9]*") if p.name.isdigit()]
@@ -55,7 +57,7 @@ def execute(
     parameters: Mapping[str, Any],
     cpu: float,
     gpu: float,
-    slots: int,
+    slots: Callable[[], int],
     hang_minutes: float,
 ) -> None:
     """Run trials until no engine proposes anything more, or all are ending.
@@ -66,11 +68,12 @@ def execute(
         trainable: what a worker runs, ``trainable(config, **parameters, heartbeats=…)``.
         parameters: the same for every trial; delivered once through the object store.
         cpu, gpu: what a trial takes.
-        slots: trials at a time.
+        slots: trials at a time, now.
         hang_minutes: how long a trial may take no step.
     """
-    # By default Tune takes in a second trial only once the first one's process is up.
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
+    # By default Tune takes in a second trial only once the first one's process is up. The searcher
+    # hands out no more than there are slots, also when nodes have come meanwhile.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(MOST_AT_A_TIME)
     experiment = next_experiment(directory)
     searcher = EngineSearcher(fleet, slots)
     heartbeats = start_heartbeats()
@@ -111,14 +114,3 @@ def prepare_environment() -> None:
     """Settings that Ray reads from the environment; before it starts."""
     for name, value in RAY_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-
-
-def slots_of(cpu: float, gpu: float) -> int:
-    """How many trials fit on the cluster at a time."""
-    wanted = {"CPU": cpu, "GPU": gpu}
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    # A trial lies on one node: what two nodes have left over makes no slot.
-    return sum(
-        min(int(node.get(name, 0) / each) for name, each in wanted.items() if each)
-        for node in nodes
-    )

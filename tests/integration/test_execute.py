@@ -7,7 +7,7 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,7 @@ def run(
     monkeypatch: pytest.MonkeyPatch,
     objectives: Mapping[str, str] = OBJECTIVES,
     falling: bool = False,
+    slots: Callable[[], int] = lambda: 2,
     **change: Any,
 ) -> StudyRecord:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
@@ -84,7 +85,7 @@ def run(
             {"folder": str(tmp_path / "logs"), "falling": falling},
             cpu=1,
             gpu=0,
-            slots=2,
+            slots=slots,
             hang_minutes=20 / 60,
         )
     record = engine.record()

@@ -29,7 +29,9 @@ def running(number: int, *scores: float, started: float = 100.0) -> TrialRecord:
 def rendered(record: StudyRecord, ending: str | None = None, width: int = 140) -> str:
     out = io.StringIO()
     console = Console(file=out, width=width, height=60, force_terminal=False)
-    view = LiveView([Watched(lambda: record, lambda: ending, 12)], 2, "on this machine", console)
+    view = LiveView(
+        [Watched(lambda: record, lambda: ending, 12)], lambda: 2, "on this machine", console
+    )
     console.print(view.render(130.0))
     return out.getvalue()
 
@@ -141,7 +143,7 @@ def test_of_several_tasks_the_live_view_shows_the_progress_of_each() -> None:
         Watched(lambda r=r: r, lambda e=e: e, 4)  # type: ignore[misc]
         for r, e in zip(records, endings, strict=True)
     ]
-    console.print(LiveView(watched, 2, "on this machine", console).render(130.0))
+    console.print(LiveView(watched, lambda: 2, "on this machine", console).render(130.0))
     seen = out.getvalue()
     assert "2 tasks" in seen
     assert "2 of 8 trials" in seen

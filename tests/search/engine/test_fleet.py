@@ -50,7 +50,7 @@ def test_studies_get_on_alike_and_one_without_work_gives_its_slots_to_the_other(
 
 def test_slots_are_counted_over_all_studies(tmp_path: Path) -> None:
     fleet = Fleet([lane(tmp_path, "rte"), lane(tmp_path, "cola")])
-    searcher = EngineSearcher(fleet, 3)
+    searcher = EngineSearcher(fleet, lambda: 3)
     begun = [suggested(searcher) for _ in range(3)]
     assert searcher.suggest("d") is None
     assert fleet.active == 3
@@ -106,7 +106,7 @@ def test_a_study_that_is_over_stops_its_trials_and_no_others(
 
 def test_the_search_is_finished_when_all_studies_are(tmp_path: Path) -> None:
     fleet = Fleet([lane(tmp_path, "rte", trials=1), lane(tmp_path, "cola", trials=1)])
-    searcher = EngineSearcher(fleet, 1)
+    searcher = EngineSearcher(fleet, lambda: 1)
     for name in ("rte", "cola"):
         assert suggested(searcher)["study"] == name
         finish(fleet[name].engine, 0)
@@ -124,7 +124,7 @@ def test_a_trial_goes_on_from_its_checkpoint_in_the_folder_that_all_studies_shar
     first.engine.close(2.0)
     study = first.directory.open_study()
     again = Lane("rte", engine_on(study, trials=4, pruner=UNPRUNED), first.directory)
-    found = suggested(EngineSearcher(Fleet([again]), 1))
+    found = suggested(EngineSearcher(Fleet([again]), lambda: 1))
     assert (found["number"], found["checkpoint"]) == (0, str(tmp_path / place))
 
 

@@ -153,7 +153,7 @@ def test_parts_can_be_pickled_whatever_the_space_is(part: Part, tmp_path: Path) 
         made.search.save(str(tmp_path / "searcher.pkl"))
     else:
         fleet = alone(made.engine, tmp_path)
-        pickle.dumps(EngineSearcher(fleet, 1))
+        pickle.dumps(EngineSearcher(fleet, lambda: 1))
         pickle.dumps(EngineScheduler(fleet, "001"))
 
 
@@ -242,7 +242,7 @@ def slow_stock(folder: Path) -> Callable[[], object]:
 def slow_ours(folder: Path) -> Callable[[], object]:
     engine = engine_on(new_study(folder), sampler=Sampler(name=f"{__name__}:Slow"))
     assert engine.ask(0.0) is not None
-    searcher = EngineSearcher(alone(engine, folder), 2)
+    searcher = EngineSearcher(alone(engine, folder), lambda: 2)
     return lambda: searcher.suggest("1")
 
 

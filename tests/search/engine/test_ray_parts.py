@@ -34,7 +34,7 @@ def suggested(searcher: EngineSearcher) -> dict[str, Any]:
 
 def test_nothing_is_proposed_before_a_slot_is_free(tmp_path: Path) -> None:
     engine = engine_on(new_study(tmp_path), trials=3)
-    searcher = EngineSearcher(alone(engine, tmp_path), 1)
+    searcher = EngineSearcher(alone(engine, tmp_path), lambda: 1)
     suggested(searcher)
     # Tune asks one ahead.
     assert searcher.suggest("b") is None
@@ -47,7 +47,7 @@ def test_the_search_is_not_finished_while_a_trial_may_have_to_be_tried_again(
     tmp_path: Path,
 ) -> None:
     engine = engine_on(new_study(tmp_path), trials=1, failures=Failures(retries=1))
-    searcher = EngineSearcher(alone(engine, tmp_path), 2)
+    searcher = EngineSearcher(alone(engine, tmp_path), lambda: 2)
     suggested(searcher)
     for _ in range(20):
         assert searcher.suggest("b") is None

@@ -1,0 +1,53 @@
+"""Cluster files: what Ray's launcher accepts, and that all clusters are set up alike."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ray.autoscaler._private.util import prepare_config, validate_config
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = (ROOT / "cluster.yaml", ROOT / "deploy" / "onprem.yaml")
+SAME = ("setup_commands", "head_start_ray_commands", "worker_start_ray_commands", "file_mounts",
+        "rsync_exclude")  # fmt: skip
+PORTS = ("AUTOSCALER_METRIC_PORT", "DASHBOARD_METRIC_PORT")
+
+
+def read(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return content
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_ray_s_launcher_accepts_it(path: Path) -> None:
+    validate_config(prepare_config(read(path)))
+
+
+def test_all_clusters_are_set_up_and_started_alike() -> None:
+    aws, onprem = map(read, FILES)
+    for key in SAME:
+        assert aws[key] == onprem[key], key
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "deploy").glob("*.sh")), ids=lambda p: p.name)
+def test_a_script_is_sound(path: Path) -> None:
+    subprocess.run(["bash", "-n", str(path)], check=True)
+
+
+def test_nothing_that_starts_is_open() -> None:
+    """With a token, with no exporter of metrics, and with dashboard and MLflow on loopback."""
+    told = subprocess.run(
+        ["bash", "-c", f"source {ROOT}/deploy/env.sh; env"],
+        capture_output=True, text=True, check=True, env={"HOME": "/nowhere", "PATH": "/usr/bin:/bin"},
+    ).stdout.splitlines()  # fmt: skip
+    assert "RAY_AUTH_MODE=token" in told
+    assert "RAY_enable_metrics_collection=0" in told
+    for name in PORTS:
+        assert f"{name}=-1" in told
+    head = (ROOT / "deploy" / "start_head.sh").read_text()
+    assert "--dashboard-host=127.0.0.1" in head
+    assert "mlflow server --host 127.0.0.1" in head
