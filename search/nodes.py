@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Mapping
+import uuid
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from search.provenance import PACKAGES
 from search.spec.errors import Mistake, SpecError, first_line
@@ -49,27 +51,67 @@ def check_nodes() -> None:
     Raises:
         SpecError: they differ; with a table of who has what.
     """
-    import ray
-
-    alive = [node for node in ray.nodes() if node["Alive"]]
-    if len(alive) == 1 and alive[0]["NodeID"] == ray.get_runtime_context().get_node_id():
-        return
     found = {"this process": description()}
-    for node in alive:
+    for node in _others():
         found[node["NodeManagerAddress"]] = _of_node(node["NodeID"])
     told = differences(found)
     if told:
         raise SpecError("the cluster", [Mistake("nodes", f"are not alike\n{told}")])
 
 
-def _of_node(node_id: str) -> dict[str, str]:
+def check_shared(folder: Path) -> None:
+    """Have every node look into a run directory: its trials keep their checkpoints there.
+
+    Raises:
+        SpecError: a node does not reach it.
+    """
+    probe = folder / f".seen-by-all-{uuid.uuid4().hex}"
+    others = _others()
+    if not others:
+        return
+    probe.touch()
+    try:
+        blind = [n["NodeManagerAddress"] for n in others if not _sees(n["NodeID"], probe)]
+    finally:
+        probe.unlink()
+    if blind:
+        what = (
+            f"is not reached by {', '.join(blind)}; take a folder that all nodes reach "
+            "(--out /shared/run)"
+        )
+        raise SpecError("the cluster", [Mistake(f"--out {folder}", what)])
+
+
+def _others() -> list[dict[str, Any]]:
+    """Nodes of the cluster, unless this process runs on the only one."""
+    import ray
+
+    alive = [node for node in ray.nodes() if node["Alive"]]
+    here = ray.get_runtime_context().get_node_id()
+    return [] if [node["NodeID"] for node in alive] == [here] else alive
+
+
+def _sees(node_id: str, path: Path) -> bool:
+    import ray
+
+    seen: bool = ray.get(_on(node_id, Path.exists).remote(path), timeout=ANSWER_SECONDS)
+    return seen
+
+
+def _on(node_id: str, function: Callable[..., Any]) -> Any:
+    """The function as a task of a node."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     place = NodeAffinitySchedulingStrategy(node_id, soft=False)
-    remote = ray.remote(description).options(num_cpus=0, scheduling_strategy=place, max_retries=0)
+    return ray.remote(function).options(num_cpus=0, scheduling_strategy=place, max_retries=0)
+
+
+def _of_node(node_id: str) -> dict[str, str]:
+    import ray
+
     try:
-        answer: dict[str, str] = ray.get(remote.remote(), timeout=ANSWER_SECONDS)
+        answer: dict[str, str] = ray.get(_on(node_id, description).remote(), timeout=ANSWER_SECONDS)
     except ray.exceptions.RayError as error:
         # The program is not installed there, or what it needs is not.
         return {PROGRAM: f"cannot be run: {first_line(error)[:120]}"}

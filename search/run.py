@@ -122,7 +122,7 @@ def _run(options: argparse.Namespace) -> int:
         from search.driver import Driver
         from search.engine.capacity import Capacity, read_plan
         from search.engine.where import connected
-        from search.nodes import check_nodes
+        from search.nodes import check_nodes, check_shared
         from search.part import Part, seconds_worked, write_space
 
         console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
@@ -138,6 +138,7 @@ def _run(options: argparse.Namespace) -> int:
             held.enter_context(RunLock(run))
             run.check_new()
             write_space(loaded, run.directory)
+        check_shared(run.root)
         studies = run.studies
         worked = seconds_worked(run)
         parts = [

@@ -7,21 +7,28 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from search import nodes
 from search.nodes import PROGRAM, differences, fingerprint
+from search.spec import SpecError
 
 ROOT = Path(__file__).resolve().parents[2]
 # Two nodes on one machine; workers of the second find another copy of this program.
 SCRIPT = """
 import sys
+from pathlib import Path
 import ray
 from ray.cluster_utils import Cluster
-from search.nodes import check_nodes
+from search.nodes import check_nodes, check_shared
 from search.spec import SpecError
 
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
 cluster.add_node(num_cpus=1, env_vars={"PYTHONPATH": sys.argv[1]})
 ray.init(address=cluster.address, log_to_driver=False)
 try:
+    check_shared(Path(sys.argv[1]))
+    print("all reach it")
     check_nodes()
     print("all alike")
 except SpecError as error:
@@ -70,8 +77,22 @@ def test_a_node_with_another_copy_of_the_program_is_named(tmp_path: Path) -> Non
         cwd=ROOT, capture_output=True, text=True, timeout=180, check=False,
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)},
     )  # fmt: skip
+    assert "all reach it" in ended.stdout, ended.stderr
+    assert not list(tmp_path.glob(".seen-by-all*"))
     assert "nodes: are not alike" in ended.stdout, ended.stderr
     assert PROGRAM in ended.stdout
     assert fingerprint() in ended.stdout
     assert fingerprint(tmp_path) in ended.stdout
     assert "torch" not in ended.stdout
+
+
+def test_a_folder_that_a_node_does_not_reach_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The nodes of a test share this machine's disk, so what one of them sees is made up."""
+    others = [{"NodeID": name, "NodeManagerAddress": f"10.0.0.{name}"} for name in "12"]
+    monkeypatch.setattr(nodes, "_others", lambda: others)
+    monkeypatch.setattr(nodes, "_sees", lambda node_id, path: node_id == "1" and path.exists())
+    with pytest.raises(SpecError, match=r"is not reached by 10\.0\.0\.2; take a folder"):
+        nodes.check_shared(tmp_path)
+    assert list(tmp_path.iterdir()) == []
