@@ -113,7 +113,7 @@ def write_overview_page(
         ]
         + [(str(sum(members)), "on the fronts")],
         "details": _details(first),
-        "objectives": _objectives(first),
+        "objectives": listed([title(name, "score") for name in first.objectives]),
         "tasks_table": tasks_table(studies),
         "fronts": [(f"front-{study.task}", study.task, report_of(study.task)) for study in studies],
         **_compared(compare_methods(confirmed) if confirmed else None),

@@ -12,6 +12,7 @@ from search.results.figures.front import corners_of
 from search.results.figures.hover import escaped, trial_text
 from search.results.figures.plane import plane_of
 from search.results.figures.style import GREY, HUES, new_figure, say
+from search.results.units import title
 from search.spec.nodes import method_of
 
 HEIGHT = 340
@@ -68,6 +69,7 @@ def small_front_figure(study: StudyRecord, methods: Sequence[str]) -> go.Figure:
             hovertext=[trial_text(trial, study) for trial in own],
             hoverinfo="text",
         )
-    figure.update_xaxes(title_text=plane.x_title, **plane.x_axis)
+    # Short enough for a phone; the page says that parameters are averages.
+    figure.update_xaxes(title_text=title(plane.x) if plane.x else "trial", **plane.x_axis)
     figure.update_yaxes(title_text=escaped(study.metric), range=plane.y_range)
     return figure
