@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import signal
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -30,7 +32,7 @@ from search.results.confirmed import (  # noqa: E402
 )
 from search.spec import LoadedSpace, Mistake, SpecError, load_space  # noqa: E402
 from search.spec.nodes import methods_of  # noqa: E402
-from search.spec.schema import Confirm  # noqa: E402
+from search.spec.schema import LEAST_SEEDS, Confirm  # noqa: E402
 from search.spec.tasks import Task  # noqa: E402
 from search.tracked import Tracked, track_confirmations  # noqa: E402
 from search.writing import write_atomically  # noqa: E402
@@ -147,7 +149,7 @@ def confirm(
     several = len(studies) > 1
 
     def told(study: Confirming) -> Callable[[str], None]:
-        return lambda line: say(f"{study.task.name}, {line}" if several else line)
+        return lambda line: say(f"{study.task.name}: {line}" if several else line)
 
     todo = [(seed, at, trial) for at, s in enumerate(studies) for seed, trial in s.begin(told(s))]
     submit = [study.submitter() for study in studies]
@@ -156,23 +158,29 @@ def confirm(
         submit[at](seed, trial): (seed, at, trial)
         for seed, at, trial in sorted(todo, key=lambda one: (one[0], one[1]))
     }
+    left = Counter(at for _, at, _ in todo)
+    for at, study in enumerate(studies):
+        if not left[at]:
+            study.conclude()
     failed = 0
     while waiting:
         (ready,), _ = ray.wait(list(waiting), num_returns=1)
         seed, at, trial = waiting.pop(ready)
-        tell = told(studies[at])
+        where = f"[{len(todo) - len(waiting)} of {len(todo)}] "
+        where += f"{studies[at].task.name}, " if several else ""
+        where += f"trial {trial.number}, {trial.label}, seed {seed}"
         try:
             found = ray.get(ready)
         except ray.exceptions.RayError as error:
             failed += 1
-            reason = str(error).strip().splitlines()[-1]
-            tell(f"trial {trial.number}, {trial.label}, seed {seed}: failed, {reason}")
-            continue
-        studies[at].keep(seed, trial, found)
-        score = next(iter(found["scores"].values()))["score"]
-        tell(f"trial {trial.number}, {trial.label}, seed {seed}: {score:.4f}")
-    for study in studies:
-        study.conclude()
+            say(f"{where}: failed, {str(error).strip().splitlines()[-1]}")
+        else:
+            studies[at].keep(seed, trial, found)
+            say(f"{where}: {next(iter(found['scores'].values()))['score']:.4f}")
+        left[at] -= 1
+        if not left[at]:
+            # Before the others are through: whoever stops now has at least this.
+            studies[at].conclude()
     return not failed
 
 
@@ -193,12 +201,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0, 1 where a training failed, 2 where the input was wrong."""
     parser = argparse.ArgumentParser(prog="python -m search.confirm", description=__doc__)
     parser.add_argument("run", metavar="RUN", help="a run directory whose search has ended")
-    parser.add_argument("--seeds", type=int, metavar="N", help="fresh seeds (default: 5)")
+    parser.add_argument(
+        "--seeds", type=int, metavar="N", help=f"fresh seeds, at least {LEAST_SEEDS} (default: 5)"
+    )
     parser.add_argument("--top", metavar="front|N", help="of every method (default: front)")
     parser.add_argument("--set", dest="overrides", metavar="KEY=VALUE", action="append", default=[])
     parser.add_argument("--address", metavar="A", help="address of a Ray cluster")
     parser.add_argument("--local", action="store_true", help="run on this machine")
     options = parser.parse_args(arguments)
+    # A shell that starts it in the background has it ignore Ctrl-C, and Ray would die of SIGTERM.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    if options.seeds is not None and options.seeds < LEAST_SEEDS:
+        what = f"is {options.seeds}; fewer than {LEAST_SEEDS} tell nothing of noise"
+        print(SpecError("command line", [Mistake("--seeds", what)]), file=sys.stderr)
+        return 2
     if options.seeds is not None:
         options.overrides.append(f"confirm.seeds={options.seeds}")
     if options.top is not None:
@@ -219,7 +236,7 @@ def _main(options: argparse.Namespace) -> int:
 
     run = Run.at(Path(options.run).absolute())
     if not run.begun:
-        raise SpecError(options.run, [Mistake("RUN", "holds no run (no study.db)")])
+        raise SpecError(options.run, [Mistake("(folder)", "holds no run (no study.db)")])
     with ExitStack() as held:
         held.enter_context(RunLock(run))
         found = [_confirming(directory, options) for directory in run.begun.values()]

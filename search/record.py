@@ -158,6 +158,7 @@ class StudyRecord:
         provenance: commit, versions, machine, fingerprint of the data, seed.
         classes: names of the classes in the order of their numbers; None where the data has none.
         importances: of settings, where there are enough trials to tell.
+        seconds: that drivers have worked on it, so far; None where that is not known.
         disk_bytes: what the run takes on disk; None where that was not looked at.
     """
 
@@ -172,6 +173,7 @@ class StudyRecord:
     classes: tuple[str, ...] | None = None
     importances: tuple[Importance, ...] = ()
     disk_bytes: int | None = None
+    seconds: float | None = None
 
     def in_state(self, *states: State) -> tuple[TrialRecord, ...]:
         """The trials in any of these states, in the order of their numbers."""

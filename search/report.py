@@ -21,7 +21,7 @@ from search.results.comparison import (  # noqa: E402
     compare_methods,
     write_comparison,
 )
-from search.results.confirmed import Confirmation, read_confirmations  # noqa: E402
+from search.results.confirmed import FOLDER, Confirmation, read_confirmations  # noqa: E402
 from search.results.files import write_front, write_trials  # noqa: E402
 from search.results.html import write_overview_page, write_report  # noqa: E402
 from search.spec import SpecError  # noqa: E402
@@ -64,6 +64,12 @@ def _table(root: Path) -> int:
     if not runs[0].begun:
         runs = [Run.at(path) for path in sorted(root.glob("*")) if path.is_dir()]
     read = [_read(directory) for run in runs for directory in run.begun.values()]
+    begun = [d.root.name for run in runs for d in run.begun.values() if (d.root / FOLDER).is_dir()]
+    if begun and not any(found for _, found in read):
+        raise ValueError(
+            f"what is being confirmed on {', '.join(begun)} is not through; go on with python -m "
+            "search.confirm RUN"
+        )
     comparison = compare_methods([(record, c) for record, found in read for c in found])
     print(as_markdown(comparison), end="")
     for path in write_comparison(comparison, root):

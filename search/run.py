@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -18,7 +17,8 @@ environment.prepare()
 import yaml  # noqa: E402 - libraries read the environment when they are imported
 from rich.console import Console  # noqa: E402
 
-from search.environment import INTERRUPTED  # noqa: E402
+from search.environment import INTERRUPTED, cpus_here  # noqa: E402
+from search.flat import flattened  # noqa: E402
 from search.spec import LoadedSpace, Mistake, SpecError, load_space  # noqa: E402
 from search.spec.tasks import Task  # noqa: E402
 
@@ -109,14 +109,14 @@ def _run(options: argparse.Namespace) -> int:
             _check_engine(space)
         tasks = [read_task(space) for space in spaces]
         sizes = [smallest_and_largest(*one) for one in _differing(spaces, tasks)]
-        if options.dry_run:
-            _print_dry_run(loaded, *sizes[0])
-            return 0
         data = []
         for space, task in zip(spaces, tasks, strict=True):
             data.append(prepare_data(space, task))
             _check_schedules(space, len(data[-1].train))
         _check_machine(loaded, options)
+        if options.dry_run:
+            _print_dry_run(loaded, *sizes[0])
+            return 0
 
         # Ray and MLflow take seconds to import; mistakes are told before.
         from search.driver import Driver
@@ -212,14 +212,17 @@ def _check_same_space(loaded: LoadedSpace, run: Run) -> None:
         before = yaml.safe_load(directory.space.read_text(encoding="utf-8"))
         now = loaded.for_task(task).resolved()
         of_task = f" (for {task})" if run.several else ""
+        sections = sorted({*before, *now} - where_only)
+        was = flattened({key: before.get(key) for key in sections})
+        wanted = flattened({key: now.get(key) for key in sections})
         changed += [
             Mistake(
                 key,
-                f"was {before.get(key)!r} when the run was started, is now {now.get(key)!r}"
-                f"{of_task}",
+                f"was {was.get(key)!r} when the run was started, "
+                f"is now {wanted.get(key)!r}{of_task}",
             )
-            for key in sorted({*before, *now} - where_only)
-            if before.get(key) != now.get(key)
+            for key in dict.fromkeys([*was, *wanted])
+            if was.get(key) != wanted.get(key)
         ]
     if changed:
         raise SpecError(f"{loaded.source} does not fit the run to resume", changed)
@@ -277,7 +280,7 @@ def _check_machine(loaded: LoadedSpace, options: argparse.Namespace) -> None:
     """What a trial takes must be here, where it is known that trials run here."""
     if not options.local:
         return
-    cpus = os.cpu_count() or 1
+    cpus = cpus_here()
     if loaded.space.resources.cpu > cpus:
         what = f"a trial takes {loaded.space.resources.cpu:g} CPUs, this machine has {cpus}"
         raise loaded.error(Mistake("resources.cpu", what))

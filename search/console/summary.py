@@ -86,8 +86,8 @@ def print_overview(
     console.print()
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     costs = [name for name in studies[0].objectives if name != "score"]
-    for name in ("task", "trials", "front", "best score", "of"):
-        table.add_column(name, justify="left" if name in {"task", "of"} else "right")
+    for name in ("task", "trials", "front", "best score", "", "of"):
+        table.add_column(name, justify="left" if name in {"task", "", "of"} else "right")
     for name in costs:
         table.add_column(title(name), justify="right")
     for study in studies:
@@ -97,6 +97,7 @@ def print_overview(
             str(len(study.in_state("complete", "pruned", "failed"))),
             str(len(front(study.trials, list(study.objectives)))),
             readable("score", best.measures["score"]) if best else "–",
+            escape(study.metric),
             escape(f"#{best.number} {best.label}" if best else ""),
             *(readable(name, best.measures.get(name)) if best else "–" for name in costs),
         )

@@ -12,6 +12,9 @@ from optuna.exceptions import ExperimentalWarning
 
 from search.spec.errors import did_you_mean
 
+# What a space file calls what Optuna's classes call otherwise.
+_INSTEAD = {"n_startup_trials": "say startup", "seed": "say seed, beside sampler"}
+
 
 def class_of(name: str, known: Mapping[str, type[Any] | None], base: type[Any]) -> type[Any]:
     """The class that a name stands for.
@@ -40,9 +43,12 @@ def check_arguments(cls: type[Any], options: Collection[str], ours: Collection[s
         ValueError: naming the key and what would be accepted.
     """
     known = [name for name in _parameters(cls) if name not in ours]
+    if "n_startup_trials" in ours:
+        known.insert(0, "startup")
     for key in options:
         if key in ours:
-            raise ValueError(f"{key} is set by the search itself; leave it out")
+            instead = _INSTEAD.get(key, "leave it out")
+            raise ValueError(f"{key} is set by the search itself; {instead}")
         if key not in known:
             hint = did_you_mean(key, known) if known else "it takes none"
             raise ValueError(f"{cls.__name__} has no argument {key!r}; {hint}")

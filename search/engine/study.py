@@ -262,4 +262,5 @@ class SearchStudy:
             self.reference,
             header.provenance,
             None if header.classes is None else tuple(header.classes),
+            seconds=self.seconds,
         )

@@ -112,7 +112,16 @@ def _knock(address: str) -> None:
 def _start() -> None:
     # Otherwise Ray would take an address left in the environment over starting one.
     os.environ.pop("RAY_ADDRESS", None)
-    _init(address="local", include_dashboard=False, labels=_OURS)
+    _init(address="local", include_dashboard=False, labels=_OURS, **_bound_cpus())
+
+
+def _bound_cpus() -> dict[str, int]:
+    """Ray counts the machine's CPUs, those that this process may not use included."""
+    if hasattr(os, "sched_getaffinity"):
+        allowed = len(os.sched_getaffinity(0))
+        if allowed < (os.cpu_count() or 1):
+            return {"num_cpus": allowed}
+    return {}
 
 
 def _init(**arguments: object) -> None:

@@ -64,7 +64,20 @@ def overview_headline(studies: Sequence[StudyRecord]) -> list[str]:
     of_all = f"{len(found)} {_plural(len(found), 'task')}"
     told = [f"{method} on {count}" for method, count in leads.most_common()]
     sentences.append(f"The best score is that of {listed(told)} of {of_all}.")
+    tied = [study.task for study, best in found if _is_tied(study, best)]
+    if tied:
+        sentences.append(
+            f"On {listed(tied)} another method scores as much, with more trainable parameters."
+        )
     return sentences
+
+
+def _is_tied(study: StudyRecord, best: TrialRecord) -> bool:
+    return any(
+        trial.measures["score"] == best.measures["score"]
+        and method_of(trial.settings) != method_of(best.settings)
+        for trial in study.in_state("complete")
+    )
 
 
 def trial_name(trial: TrialRecord) -> str:

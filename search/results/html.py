@@ -77,6 +77,7 @@ def write_report(
         "counts": _counts(study),
         "details": _details(study),
         "objectives": _objectives(study),
+        "timed": any(name.endswith("_seconds") for name in study.objectives),
         "front_table": front_table(study),
         "trials_table": trials_table(study),
         "confirmations": [(c, confirmed_table(study, c)) for c in confirmations if c.members],
@@ -195,7 +196,9 @@ def _facts(study: StudyRecord) -> list[tuple[str, str]]:
     if moments:
         began = datetime.fromtimestamp(min(moments), UTC)
         facts.append(("started", f"{began:%Y-%m-%d %H:%M} UTC"))
-        facts.append(("took", duration(max(moments) - min(moments))))
+        # What lies between an interruption and going on is no work.
+        took = study.seconds or max(moments) - min(moments)
+        facts.append(("took", duration(took)))
     if study.disk_bytes is not None:
         facts.append(("on disk", readable("disk_bytes", study.disk_bytes)))
     seed = study.provenance.get("seed")

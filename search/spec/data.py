@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from search.spec.section import Count, Section
 from search.spec.tasks import OF_VALUES, Metric
@@ -45,6 +45,11 @@ class Data(Section):
     config: str | None = None
     splits: dict[str, str] = Field(default_factory=dict)
     train_rows: Count | None = None
+
+    @field_validator("text", mode="before")
+    @classmethod
+    def _one_column(cls, text: Any) -> Any:
+        return [text] if isinstance(text, str) else text
 
     @model_validator(mode="after")
     def _one_source(self) -> Data:

@@ -14,7 +14,7 @@ class Mistake:
     Attributes:
         where: the key (``search.method.aflora.rank``), option (``--out``) or file.
         what: the bad value, and what would be accepted.
-        line: line of the space file, counted from 1.
+        line: line of the space file, counted from 1; 0: the command line said so.
     """
 
     where: str
@@ -22,7 +22,7 @@ class Mistake:
     line: int | None = None
 
     def __str__(self) -> str:
-        at = f" (line {self.line})" if self.line is not None else ""
+        at = f" (line {self.line})" if self.line else " (--set)" if self.line == 0 else ""
         return f"{self.where}{at}: {self.what}"
 
 

@@ -107,6 +107,7 @@ def load_space(
         raise SpecError(source, [Mistake("(file)", f"cannot be read: {error}")]) from None
     content, lines, mistakes = _parse(text, source)
     mistakes += override(content, overrides)
+    _forget_lines(lines, overrides)
     per_task, found = split_per_task(content)
     override_tasks(per_task, overrides)
     mistakes += found + only_methods(content, per_task)
@@ -114,7 +115,7 @@ def load_space(
     mistakes += whole.mistakes
     searched = whole.space.task_names if whole.space is not None else ()
     if whole.space is not None:
-        mistakes += unknown_tasks(per_task, searched)
+        mistakes += unknown_tasks(per_task, searched, whole.space.data.text is not None)
     # What is wrong in the file itself is not told again for each task.
     known = {(mistake.where, mistake.what) for mistake in whole.mistakes}
     tasks: dict[str, _Checked] = {}
@@ -227,6 +228,17 @@ def _walk(node: yaml.Node | None, path: str, lines: dict[str, int], found: list[
         for index, child in enumerate(node.value):
             lines.setdefault(f"{path}.{index}", child.start_mark.line + 1)
             _walk(child, f"{path}.{index}", lines, found)
+
+
+def _forget_lines(lines: dict[str, int], overrides: Sequence[str]) -> None:
+    """What the command line says stands at no line of the file."""
+    for given in overrides:
+        key = given.partition("=")[0]
+        for place in [
+            place for place in lines if f"{_without_choice(place)}.".startswith(f"{key}.")
+        ]:
+            del lines[place]
+        lines[key] = 0
 
 
 def _distinct(mistakes: Sequence[Mistake]) -> list[Mistake]:

@@ -47,15 +47,27 @@ def override(content: dict[str, Any], overrides: Sequence[str]) -> list[Mistake]
         parts = key.split(".")
         place: Any = content
         for depth, part in enumerate(parts[:-1]):
-            place = place.setdefault(part, {}) if isinstance(place, dict) else None
+            place = _below(place, part) if isinstance(place, dict) else None
             if not isinstance(place, dict):
                 what = f"{'.'.join(parts[: depth + 1])} holds no keys"
                 mistakes.append(Mistake(where, what))
                 break
         else:
-            settle_rivals(place, parts)
-            place[parts[-1]] = value
+            if value is not None:
+                # Nothing is no rival: ``epochs=null`` beside ``steps=20`` takes back the epochs.
+                settle_rivals(place, parts)
+            _section_of(place, parts[-1])[parts[-1]] = value
     return mistakes
+
+
+def _below(place: dict[str, Any], part: str) -> Any:
+    return _section_of(place, part).setdefault(part, {})
+
+
+def _section_of(place: dict[str, Any], part: str) -> dict[str, Any]:
+    """Where a key stands: errors name settings without the word ``choice`` around them."""
+    choice = place.get("choice")
+    return choice if part not in place and isinstance(choice, dict) and part in choice else place
 
 
 def override_tasks(per_task: dict[str, Any], overrides: Sequence[str]) -> None:

@@ -66,12 +66,17 @@ def placed(mistake: Mistake, task: str, change: Mapping[str, Any]) -> Mistake:
     return Mistake(f"{KEY}.{task}.{mistake.where}", mistake.what, mistake.line)
 
 
-def unknown_tasks(per_task: Iterable[str], tasks: Iterable[str]) -> list[Mistake]:
+def unknown_tasks(per_task: Iterable[str], tasks: Iterable[str], own: bool) -> list[Mistake]:
     """Changes for tasks that are not searched.
 
     Not a mistake while their name is a task's: ``--set tasks=[rte]`` then leaves them unused.
+
+    Args:
+        per_task: tasks that something is changed for.
+        tasks: that are searched.
+        own: whether the data is one's own, which has no other task.
     """
-    known = {*tasks, *TASKS}
+    known = list(dict.fromkeys([*tasks, *([] if own else TASKS)]))
     return [
         Mistake(f"{KEY}.{task}", f"is none of the tasks; {did_you_mean(task, known)}")
         for task in per_task

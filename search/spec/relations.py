@@ -133,7 +133,8 @@ def _mistakes_of(leaves: Mapping[Path, Leaf], length: Length) -> list[Mistake]:
         return []
     what = (
         f"can be {longest} steps, longer than any schedule: a trial has {length.steps:,} steps, "
-        f"and at most {max(room, 0):,} of them lie between freeze.start and freeze.end"
+        f"and at most {max(room, 0):,} of them lie between freeze.start and freeze.end; give the "
+        f"method a smaller freeze.interval, or trials more steps"
     )
     return [Mistake(f"{where}.interval", what)]
 

@@ -153,6 +153,10 @@ class Budget(Section):
         return TRIALS if self.trials is None else self.trials
 
 
+# Of fewer no interval can be told.
+LEAST_SEEDS = 3
+
+
 class Confirm(Section):
     """Train what was found again, once the search has ended, with seeds it has not seen.
 
@@ -162,7 +166,7 @@ class Confirm(Section):
             every method, by their score.
     """
 
-    seeds: Annotated[int, Field(ge=3, strict=True)] = 5
+    seeds: Annotated[int, Field(ge=LEAST_SEEDS, strict=True)] = 5
     top: Literal["front"] | Count = "front"
 
 

@@ -79,7 +79,7 @@ def class_name(table: Table, label: str, row: int) -> str:
     declared = table.classes.get(label)
     if declared is not None and value in range(len(declared)):
         return str(declared[value])
-    where = f"row {row} of {table.name}"
+    where = f"row {row + 1} of {table.name}"
     if value is None or (isinstance(value, str) and not value.strip()):
         raise DataError(f"{where}: {label} is missing")
     if isinstance(value, float) and value.is_integer():
@@ -104,7 +104,7 @@ def value_of(table: Table, label: str, row: int) -> float:
     except (TypeError, ValueError):
         number = math.nan
     if isinstance(value, bool) or not math.isfinite(number):
-        raise DataError(f"row {row} of {table.name}: {label} must be a number, got {value!r}")
+        raise DataError(f"row {row + 1} of {table.name}: {label} must be a number, got {value!r}")
     return number
 
 

@@ -59,10 +59,10 @@ def _texts(table: Table, column: str, blank: bool) -> list[str]:
     texts = list(table.column(column))
     for row, text in enumerate(texts):
         if not isinstance(text, str):
-            raise DataError(f"row {row} of {table.name}: {column} must be text, got {text!r}")
+            raise DataError(f"row {row + 1} of {table.name}: {column} must be text, got {text!r}")
         # GLUE has a few empty questions, as published; the user's own are mistakes.
         if not blank and not text.strip():
-            raise DataError(f"row {row} of {table.name}: {column} is empty")
+            raise DataError(f"row {row + 1} of {table.name}: {column} is empty")
     return texts
 
 
@@ -73,7 +73,7 @@ def _labels(table: Table, task: Task) -> NDArray[np.generic]:
         if not number or (not task.is_regression and value not in range(task.labels)):
             wanted = "a number" if task.is_regression else f"a class from 0 to {task.labels - 1}"
             raise DataError(
-                f"row {row} of {table.name}: {task.label} must be {wanted}, got {value!r}"
+                f"row {row + 1} of {table.name}: {task.label} must be {wanted}, got {value!r}"
             )
     return np.array(values, dtype=np.float32 if task.is_regression else np.int64)
 
@@ -88,8 +88,8 @@ def _own_labels(table: Table, task: Task) -> NDArray[np.generic]:
         name = class_name(table, task.label, row)
         if name not in numbers:
             raise DataError(
-                f"row {row} of {table.name}: {task.label} is {name!r}, a class that does not occur "
-                f"in train; there are {', '.join(task.classes)}"
+                f"row {row + 1} of {table.name}: {task.label} is {name!r}, a class that does not "
+                f"occur in train; there are {', '.join(task.classes)}"
             )
         labels.append(numbers[name])
     return np.array(labels, dtype=np.int64)

@@ -239,6 +239,23 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     assert "cannot be read" in mistakes(path)
 
 
+def test_taking_one_of_two_back_keeps_the_other(tmp_path: Path) -> None:
+    path = changed(tmp_path, budget={"trials_per_method": 6})
+    overrides = ["train.steps=20", "train.epochs=null", "budget.trials=4"]
+    loaded = load_space(path, [*overrides, "budget.trials_per_method=null"])
+    assert (loaded.space.train.steps, loaded.space.train.epochs) == (20, None)
+    assert loaded.space.budget.trials == 4
+
+
+@pytest.mark.parametrize("key", ["search.method.lora.rank", "search.method.choice.lora.rank"])
+def test_a_setting_is_overridden_by_the_name_that_errors_call_it(tmp_path: Path, key: str) -> None:
+    loaded = load_space(write(tmp_path, GOOD), [f"{key}=4"])
+    assert loaded.space.search["method"]["choice"]["lora"] == {"rank": 4}
+    told = mistakes(write(tmp_path, GOOD), f"{key}=many")
+    # Not at the line where the file has something else.
+    assert "search.method.lora.rank (--set): " in told
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [

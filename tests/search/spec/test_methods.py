@@ -44,7 +44,7 @@ def test_more_may_not_be_enqueued_of_a_method_than_it_has_trials(tmp_path: Path)
 @pytest.mark.parametrize(
     ("methods", "message"),
     [
-        ("[lorra]", "methods: 'lorra' is no method of this space; did you mean 'lora'?"),
+        ("[lorra]", "methods (--set): 'lorra' is no method of this space; did you mean 'lora'?"),
         ("[]", "takes a list of methods"),
         ("lora", "takes a list of methods"),
     ],

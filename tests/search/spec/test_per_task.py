@@ -170,3 +170,14 @@ def test_what_is_wrong_for_all_tasks_is_told_once(tmp_path: Path) -> None:
     with pytest.raises(SpecError) as caught:
         load_space(path)
     assert len(caught.value.mistakes) == 1
+
+
+def test_data_of_one_s_own_has_no_other_task(tmp_path: Path) -> None:
+    path = changed(
+        tmp_path,
+        tasks=["mine"],
+        data={"files": {"train": "a.csv"}, "text": "question", "label": "yes"},
+        per_task={"mrpc": {"train": {"epochs": 3}}},
+    )
+    assert "per_task.mrpc (line" in mistakes(path)
+    assert "accepted: mine" in mistakes(path)

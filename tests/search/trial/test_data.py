@@ -95,12 +95,12 @@ def test_a_batch_is_padded_to_its_longest_row_and_masked(tmp_path: Path) -> None
         ({"label": None}, "no column 'label'"),
         (
             {"label": [0, 1, 2, -1] * 10},
-            "row 2 of split train of rte: label must be a class from 0 to 1, got 2",
+            "row 3 of split train of rte: label must be a class from 0 to 1, got 2",
         ),
         ({"label": ["yes"] * 40}, "got 'yes'"),
         (
             {"sentence1": [None] + ["a"] * 39},
-            "row 0 of split train of rte: sentence1 must be text, got None",
+            "row 1 of split train of rte: sentence1 must be text, got None",
         ),
     ],
 )

@@ -150,9 +150,9 @@ def test_classes_that_a_data_set_declares_keep_their_order(glue_dir: Path) -> No
         (
             "a.tsv",
             "question\tanswer\trelevant\na\t \tyes\na\tb\tno\n" + "a\tb\tno\na\tb\tyes\n" * 4,
-            "row 0 of .*answer is empty",
+            "row 1 of .*answer is empty",
         ),
-        ("a.csv", "question,answer,relevant\na,b,yes\na,b,\n", "row 1 of .*relevant is missing"),
+        ("a.csv", "question,answer,relevant\na,b,yes\na,b,\n", "row 2 of .*relevant is missing"),
         ("a.csv", "question,answer,relevant\na,b,yes\na,b,yes\n", "only the class 'yes'"),
         ("a.csv", "question,answer,relevant\na,b,yes\na,b,no\na,b,no\n", "the class 'yes' of"),
         ("a.jsonl", '{"question": "a"}\n{oops\n', "line 2 is not JSON"),
@@ -176,19 +176,19 @@ def test_a_file_that_is_wrong_is_named_with_its_row(
 @pytest.mark.parametrize(
     ("change", "data", "message"),
     [
-        ({"question": [3, *QUESTIONS[1:]]}, {}, "row 0 of .*question must be text, got 3"),
+        ({"question": [3, *QUESTIONS[1:]]}, {}, "row 1 of .*question must be text, got 3"),
         (
             {"relevant": [0.5, 1.0] * 12},
             {},
             "relevant is 0.5, which is no class; .*regression: true",
         ),
-        ({"relevant": [None, "a"] * 12}, {}, "row 0 of .*relevant is missing"),
+        ({"relevant": [None, "a"] * 12}, {}, "row 1 of .*relevant is missing"),
         ({}, {"metric": "f1"}, "f1 is of two classes, .* has 3; take f1_macro"),
-        ({}, {"regression": True}, "row 0 of .*relevant must be a number, got 'yes'"),
+        ({}, {"regression": True}, "row 1 of .*relevant must be a number, got 'yes'"),
         (
             {"relevant": [float("nan")] * 24},
             {"regression": True},
-            "row 0 of .*relevant must be a number, got nan",
+            "row 1 of .*relevant must be a number, got nan",
         ),
     ],
 )
@@ -207,7 +207,7 @@ def test_a_class_that_train_does_not_have_is_named(tmp_path: Path) -> None:
         "validation": write(tmp_path, "b.csv", rows(relevant=["yes"] * 23 + ["never"])),
     }
     given = space(tmp_path, {"files": files})
-    with pytest.raises(DataError, match=r"row 23 of .*b.csv: relevant is 'never', a class that"):
+    with pytest.raises(DataError, match=r"row 24 of .*b.csv: relevant is 'never', a class that"):
         prepare(given, task_of(given))
 
 
