@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from search import environment
 
@@ -36,6 +36,9 @@ from search.spec.schema import LEAST_SEEDS, Confirm  # noqa: E402
 from search.spec.tasks import Task  # noqa: E402
 from search.tracked import Tracked, track_confirmations  # noqa: E402
 from search.writing import write_atomically  # noqa: E402
+
+if TYPE_CHECKING:
+    from search.trial.delivery import Delivery
 
 
 class Confirming:
@@ -91,7 +94,7 @@ class Confirming:
         )
         return todo
 
-    def submitter(self) -> Callable[[int, TrialRecord], Any]:
+    def submitter(self, backbone: Delivery | None) -> Callable[[int, TrialRecord], Any]:
         """Has Ray train a configuration with a seed; the data is put there once."""
         import ray
 
@@ -105,7 +108,9 @@ class Confirming:
             num_cpus=space.resources.cpu, num_gpus=space.resources.gpu, max_retries=2
         )
         threads = max(1, int(space.resources.cpu))
-        return lambda seed, trial: remote.remote(job, dict(trial.settings), shared, seed, threads)
+        return lambda seed, trial: remote.remote(
+            job, dict(trial.settings), shared, seed, threads, backbone
+        )
 
     def keep(self, seed: int, trial: TrialRecord, found: dict[str, Any]) -> None:
         """Write down what a training came to."""
@@ -130,6 +135,7 @@ class Confirming:
 
 def confirm(
     studies: Sequence[Confirming],
+    backbone: Delivery | None,
     say: Callable[[str], None] = lambda line: print(line, flush=True),
 ) -> bool:
     """Train the chosen configurations with fresh seeds on the Ray that is connected.
@@ -139,6 +145,7 @@ def confirm(
 
     Args:
         studies: of each task; all at the same time.
+        backbone: for nodes that do not have it; None where all have.
         say: tells of progress, a line at a time.
 
     Returns:
@@ -152,7 +159,7 @@ def confirm(
         return lambda line: say(f"{study.task.name}: {line}" if several else line)
 
     todo = [(seed, at, trial) for at, s in enumerate(studies) for seed, trial in s.begin(told(s))]
-    submit = [study.submitter() for study in studies]
+    submit = [study.submitter(backbone) for study in studies]
     # Seed after seed, so that what is stopped early has compared all alike.
     waiting: dict[Any, tuple[int, int, TrialRecord]] = {
         submit[at](seed, trial): (seed, at, trial)
@@ -233,6 +240,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _main(options: argparse.Namespace) -> int:
     from search.engine.where import connected
     from search.nodes import check_nodes
+    from search.trial.delivery import Delivery
 
     run = Run.at(Path(options.run).absolute())
     if not run.begun:
@@ -243,9 +251,10 @@ def _main(options: argparse.Namespace) -> int:
         studies = [study for study in found if study is not None]
         if not studies:
             raise SpecError(options.run, [Mistake("RUN", "has no complete trial to confirm")])
-        held.enter_context(connected(options.address, options.local))
+        place = held.enter_context(connected(options.address, options.local))
         check_nodes()
-        whole = confirm(studies)
+        model = load_space(next(iter(run.begun.values())).space, resumed=True).space.model
+        whole = confirm(studies, None if place.own else Delivery.of(model))
         write_confirmed(run, studies)
         return 0 if whole else 1
 

@@ -24,6 +24,7 @@ from search.report import write_overview
 from search.spec import LoadedSpace
 from search.tracked import shown_uri, store_opener
 from search.tracking.follower import Followed, Follower
+from search.trial.delivery import Delivery
 from search.trial.worker import train
 
 STOPPED = "stopped by"
@@ -39,6 +40,7 @@ class Driver:
         slots: trials at a time, now.
         why: why they run where they run.
         console: the terminal.
+        backbone: for nodes that do not have it; None where all have.
         again: the command that goes on with this run.
     """
 
@@ -50,6 +52,7 @@ class Driver:
         slots: Callable[[], int],
         why: str,
         console: Console,
+        backbone: Delivery | None,
         again: str,
     ) -> None:
         self._loaded = loaded
@@ -58,6 +61,7 @@ class Driver:
         self._slots = slots
         self._why = why
         self._console = console
+        self._backbone = backbone
         self._again = again
 
     @property
@@ -82,6 +86,7 @@ class Driver:
                     "jobs": {part.lane.name: part.job for part in self._parts},
                     "data": {part.lane.name: part.data for part in self._parts},
                     "threads": max(1, int(space.resources.cpu)),
+                    "backbone": self._backbone,
                 },
                 space.resources.cpu,
                 space.resources.gpu,

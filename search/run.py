@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from search.engine.runs import Run
     from search.part import Part
     from search.spec.schema import Confirm
+    from search.trial.delivery import Delivery
 
 PLAIN_WIDTH = 120
 
@@ -124,6 +125,7 @@ def _run(options: argparse.Namespace) -> int:
         from search.engine.where import connected
         from search.nodes import check_nodes, check_shared
         from search.part import Part, seconds_worked, write_space
+        from search.trial.delivery import Delivery
 
         console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
         place = held.enter_context(connected(options.address, options.local))
@@ -145,15 +147,17 @@ def _run(options: argparse.Namespace) -> int:
             Part(space, task, rows, studies[task.name], worked)
             for space, task, rows in zip(spaces, tasks, data, strict=True)
         ]
-        driver = Driver(loaded, run, parts, slots, place.why, console, _again(options))
+        # A Ray of our own is this machine, which has just read the model.
+        backbone = None if place.own else Delivery.of(loaded.space.model)
+        driver = Driver(loaded, run, parts, slots, place.why, console, backbone, _again(options))
         status = driver.run()
         if loaded.space.confirm is not None and driver.ended_by_itself:
             # One task that came to nothing is no reason not to confirm the others.
-            return max(status, _confirm(run, parts, loaded.space.confirm))
+            return max(status, _confirm(run, parts, loaded.space.confirm, backbone))
         return status
 
 
-def _confirm(run: Run, parts: Sequence[Part], wanted: Confirm) -> int:
+def _confirm(run: Run, parts: Sequence[Part], wanted: Confirm, backbone: Delivery | None) -> int:
     from search.confirm import Confirming, confirm, write_confirmed
 
     records = [(part, part.record()) for part in parts]
@@ -164,7 +168,7 @@ def _confirm(run: Run, parts: Sequence[Part], wanted: Confirm) -> int:
     ]
     if not found:
         return 0
-    status = 0 if confirm(found) else 1
+    status = 0 if confirm(found, backbone) else 1
     write_confirmed(run, found)
     return status
 

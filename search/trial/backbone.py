@@ -104,17 +104,28 @@ def read_config(model: str) -> PreTrainedConfig:
     return config
 
 
-def load_classifier(model: str, task: Task, seed: int) -> nn.Module:
-    """The model with a fresh head for the task, in fp32; ``seed`` draws the head."""
+def load_classifier(model: str, task: Task, seed: int, place: str | None = None) -> nn.Module:
+    """The model with a fresh head for the task, in fp32.
+
+    Args:
+        model: as in the space file.
+        task: what the head is for.
+        seed: draws the head.
+        place: folder of the model on this node, where that is not found by its name.
+    """
     # Which weights of the head are new is no news here; it is the same for every trial.
     logging.getLogger("transformers").setLevel(logging.ERROR)
     torch.manual_seed(seed)
     classifier: nn.Module = AutoModelForSequenceClassification.from_pretrained(
-        locate(model),
+        place or locate(model),
         num_labels=task.labels,
         problem_type="regression" if task.is_regression else "single_label_classification",
         dtype=torch.float32,
     )
+    if place is not None:
+        # An adapter names the model that it belongs to, not a folder of one node.
+        named: Any = classifier
+        named.name_or_path = named.config.name_or_path = model
     if task.classes is not None:
         names = dict(enumerate(task.classes))
         config: Any = classifier.config

@@ -15,11 +15,17 @@ from search.metrics import measures_of, predicted
 from search.record import RungReport
 from search.spec.settings import TrialSettings
 from search.trial.data import TaskData
+from search.trial.delivery import Delivery, placed
 from search.trial.training import TrialJob, run_trial
 
 
 def train_again(
-    job: TrialJob, settings: dict[str, Any], data: TaskData, seed: int, threads: int
+    job: TrialJob,
+    settings: dict[str, Any],
+    data: TaskData,
+    seed: int,
+    threads: int,
+    backbone: Delivery | None = None,
 ) -> dict[str, Any]:
     """Train a configuration with a seed, and measure it at its end on every test split.
 
@@ -29,6 +35,7 @@ def train_again(
         data: with test splits.
         seed: draws the head, the adapter and the order of the data.
         threads: CPU threads to use.
+        backbone: for nodes that do not have it; None where all have.
 
     Returns:
         ``measures`` of the training, ``scores`` and ``predictions`` by split; plain values.
@@ -40,7 +47,7 @@ def train_again(
     rungs: list[RungReport] = []
     outputs: dict[str, NDArray[np.floating]] = {}
     run_trial(
-        dataclasses.replace(job, seed=seed, rungs=1),
+        dataclasses.replace(placed(job, backbone), seed=seed, rungs=1),
         TrialSettings.model_validate(settings),
         data,
         lambda report, folder: rungs.append(report),

@@ -59,6 +59,7 @@ class TrialJob:
         rungs: evaluations at equal parts of the training; the last one is its end.
         seed: draws the head, the adapter and the order of the data.
         after_freezing: no rung is to be judged before the freezing schedule has begun to act.
+        place: folder of the model on this node; None where it is found by its name.
     """
 
     model: str
@@ -67,6 +68,7 @@ class TrialJob:
     rungs: int
     seed: int
     after_freezing: bool = False
+    place: str | None = None
 
 
 def length_of(train: Train, rows: int) -> Length:
@@ -112,7 +114,7 @@ def run_trial(
     """
     started = time.perf_counter()
     set_seed(job.seed)
-    model = load_classifier(job.model, job.task, job.seed)
+    model = load_classifier(job.model, job.task, job.seed, job.place)
     config: Any = model.config
     # A causal model reads its answer off the last token that is no padding.
     config.pad_token_id = data.train.pad

@@ -16,6 +16,7 @@ from ray import tune
 from search.record import RungReport
 from search.spec.settings import TrialSettings
 from search.trial.data import TaskData
+from search.trial.delivery import Delivery, placed
 from search.trial.training import TrialJob, run_trial
 
 #: key of a result under which the report lies as JSON: Ray flattens and copies everything else
@@ -31,6 +32,7 @@ def train(
     jobs: Mapping[str, TrialJob],
     data: Mapping[str, TaskData],
     threads: int,
+    backbone: Delivery | None,
     heartbeats: Any,
 ) -> None:
     """Run one trial and report every rung, with its checkpoint, to Ray Tune.
@@ -42,6 +44,7 @@ def train(
         jobs: what all trials of a study share.
         data: of each study, from the object store: shared and read only.
         threads: CPU threads the trial may use.
+        backbone: for nodes that do not have it; None where all have.
         heartbeats: actor that is told that the trial takes steps.
     """
     # Set here, in the thread that trains; by default each process takes every core.
@@ -64,7 +67,7 @@ def train(
 
     checkpoint = config["checkpoint"]
     run_trial(
-        jobs[study],
+        placed(jobs[study], backbone),
         TrialSettings.model_validate(config["settings"]),
         data[study],
         report,
