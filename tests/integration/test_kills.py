@@ -73,8 +73,9 @@ def test_a_copy_of_a_killed_run_goes_on_without_what_ray_left_behind(tmp_path: P
 def test_a_search_that_is_killed_again_and_again_comes_to_the_same(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    overrides = [f"--set={each}" for each in SMALL]
-    status = kill.main(["--kills", "5", "--longest", "20", "--check", *overrides])
+    # Trials enough for the search not to be through before it was killed so often.
+    overrides = [f"--set={each}" for each in [*SMALL, "budget.trials=10"]]
+    status = kill.main(["--kills", "5", "--longest", "10", "--check", *overrides])
     told = capsys.readouterr().out
     assert status == 0, told
     assert "5 kills" in told
