@@ -60,7 +60,7 @@ class Confirming:
         study: StudyRecord,
         wanted: Confirm,
     ) -> None:
-        self._loaded = loaded
+        self.loaded = loaded
         self._study = study
         self._directory = directory
         self._folder = directory.root / FOLDER
@@ -79,7 +79,7 @@ class Confirming:
         labels = {split: encoded.labels.tolist() for split, encoded in splits.items()}
         about = {"metric": self.task.metric, "apart": self._apart, "labels": labels}
         write_atomically(self._folder / LABELS, json.dumps(about) + "\n")
-        for method in methods_of(self._loaded.tree).options:
+        for method in methods_of(self.loaded.tree).options:
             if not any(method in trial.settings["method"] for trial in self._members):
                 say(f"No trial of {method} is complete and within the limits: none is confirmed.")
         todo = [
@@ -101,7 +101,7 @@ class Confirming:
         from search.trial.confirming import train_again
         from search.trial.training import TrialJob
 
-        space = self._loaded.space
+        space = self.loaded.space
         job = TrialJob(space.model, self.task, space.train, 1, space.seed)
         shared = ray.put(self._data)
         remote = ray.remote(train_again).options(
@@ -126,11 +126,26 @@ class Confirming:
     def tracked(self) -> Tracked:
         """What is written into MLflow."""
         return Tracked(
-            self._loaded,
+            self.loaded,
             self._directory,
             self._study.provenance["study_id"],
             read_confirmations(self._directory.root),
         )
+
+
+def confirming(
+    loaded: LoadedSpace,
+    task: Task,
+    data: Any,
+    directory: RunDirectory,
+    study: StudyRecord,
+    wanted: Confirm,
+) -> Confirming | None:
+    """What is to be trained again of a study; None, and a word on it, where nothing is complete."""
+    if not study.in_state("complete"):
+        print(f"No trial is complete on {study.task}: nothing is confirmed there.")
+        return None
+    return Confirming(loaded, task, data, directory, study, wanted)
 
 
 def confirm(
@@ -239,27 +254,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(options: argparse.Namespace) -> int:
     from search.engine.where import connected
+    from search.loading import deliver
     from search.nodes import check_nodes
-    from search.trial.delivery import Delivery
 
     run = Run.at(Path(options.run).absolute())
     if not run.begun:
         raise SpecError(options.run, [Mistake("(folder)", "holds no run (no study.db)")])
     with ExitStack() as held:
         held.enter_context(RunLock(run))
-        found = [_confirming(directory, options) for directory in run.begun.values()]
+        found = [_read(directory, options) for directory in run.begun.values()]
         studies = [study for study in found if study is not None]
         if not studies:
             raise SpecError(options.run, [Mistake("RUN", "has no complete trial to confirm")])
         place = held.enter_context(connected(options.address, options.local))
         check_nodes()
-        model = load_space(next(iter(run.begun.values())).space, resumed=True).space.model
-        whole = confirm(studies, None if place.own else Delivery.of(model))
+        whole = confirm(studies, None if place.own else deliver(studies[0].loaded))
         write_confirmed(run, studies)
         return 0 if whole else 1
 
 
-def _confirming(directory: RunDirectory, options: argparse.Namespace) -> Confirming | None:
+def _read(directory: RunDirectory, options: argparse.Namespace) -> Confirming | None:
     """What is to be confirmed of a study; None where nothing is complete."""
     from search.loading import check_same_data, prepare_data, read_task
 
@@ -274,10 +288,7 @@ def _confirming(directory: RunDirectory, options: argparse.Namespace) -> Confirm
     check_same_data(loaded, study, data)
     record = study.record(study.trials())
     study.close()
-    if not record.in_state("complete"):
-        print(f"No trial is complete on {record.task}: nothing is confirmed there.")
-        return None
-    return Confirming(loaded, task, data, directory, record, loaded.space.confirm or Confirm())
+    return confirming(loaded, task, data, directory, record, loaded.space.confirm or Confirm())
 
 
 def _check_unchanged(loaded: LoadedSpace, before: LoadedSpace) -> None:

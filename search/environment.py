@@ -25,10 +25,3 @@ def prepare() -> None:
     """Set what the user has not set."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-
-
-def cpus_here() -> int:
-    """CPUs that this process may use: fewer than the machine has where it was bound to some."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from search.engine.study import SearchStudy
 from search.spec import LoadedSpace, Mistake
 from search.spec.tasks import Task
 from search.trial.backbone import NotFound
 from search.trial.data import DataError, TaskData, prepare, task_of
+
+if TYPE_CHECKING:
+    from search.trial.delivery import Delivery
 
 
 def read_task(loaded: LoadedSpace) -> Task:
@@ -31,6 +36,21 @@ def prepare_data(loaded: LoadedSpace, task: Task) -> TaskData:
         return prepare(loaded.space, task)
     except (NotFound, DataError) as error:
         raise loaded.error(Mistake("data", str(error))) from None
+
+
+def deliver(loaded: LoadedSpace) -> Delivery:
+    """The backbone, for the other nodes of the Ray that is connected.
+
+    Raises:
+        SpecError: it cannot be found or reached, or holds no weights.
+    """
+    # Ray takes seconds to import, and the checks before it need none of it.
+    from search.trial.delivery import Delivery
+
+    try:
+        return Delivery.of(loaded.space.model)
+    except NotFound as error:
+        raise loaded.error(Mistake("model", str(error))) from None
 
 
 def check_same_data(loaded: LoadedSpace, study: SearchStudy, data: TaskData) -> None:

@@ -109,10 +109,6 @@ class Part:
         """What was searched: space, task, data and directory."""
         return self._loaded, self.task, self.data, self.directory
 
-    def record(self) -> StudyRecord:
-        """Everything that was found."""
-        return self.engine.record()
-
     def _open_study(self, length: Length) -> SearchStudy:
         space, directory = self._loaded.space, self.directory
         if directory.holds_run:

@@ -17,7 +17,7 @@ environment.prepare()
 import yaml  # noqa: E402 - libraries read the environment when they are imported
 from rich.console import Console  # noqa: E402
 
-from search.environment import INTERRUPTED, cpus_here  # noqa: E402
+from search.environment import INTERRUPTED  # noqa: E402
 from search.flat import flattened  # noqa: E402
 from search.spec import LoadedSpace, Mistake, SpecError, load_space  # noqa: E402
 from search.spec.tasks import Task  # noqa: E402
@@ -99,7 +99,7 @@ def _run(options: argparse.Namespace) -> int:
     elif not options.dry_run:
         run.check_new()
 
-    from search.loading import prepare_data, read_task
+    from search.loading import deliver, prepare_data, read_task
     from search.trial.preflight import smallest_and_largest
 
     with ExitStack() as held:
@@ -125,7 +125,6 @@ def _run(options: argparse.Namespace) -> int:
         from search.engine.where import connected
         from search.nodes import check_nodes, check_shared
         from search.part import Part, seconds_worked, write_space
-        from search.trial.delivery import Delivery
 
         console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
         place = held.enter_context(connected(options.address, options.local))
@@ -133,6 +132,8 @@ def _run(options: argparse.Namespace) -> int:
         wanted = loaded.space.resources
         slots = Capacity(wanted.cpu, wanted.gpu, None if place.own else read_plan())
         _check_capacity(loaded, slots)
+        # A Ray of our own is this machine, which has just read the model.
+        backbone = None if place.own else deliver(loaded)
         for note in dict.fromkeys(note for space in spaces for note in space.notes):
             print(note)
         print(f"Running trials {place.why}; {slots()} at a time.", flush=True)
@@ -147,8 +148,6 @@ def _run(options: argparse.Namespace) -> int:
             Part(space, task, rows, studies[task.name], worked)
             for space, task, rows in zip(spaces, tasks, data, strict=True)
         ]
-        # A Ray of our own is this machine, which has just read the model.
-        backbone = None if place.own else Delivery.of(loaded.space.model)
         driver = Driver(loaded, run, parts, slots, place.why, console, backbone, _again(options))
         status = driver.run()
         if loaded.space.confirm is not None and driver.ended_by_itself:
@@ -158,14 +157,10 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _confirm(run: Run, parts: Sequence[Part], wanted: Confirm, backbone: Delivery | None) -> int:
-    from search.confirm import Confirming, confirm, write_confirmed
+    from search.confirm import confirm, confirming, write_confirmed
 
-    records = [(part, part.record()) for part in parts]
-    found = [
-        Confirming(*part.searched, record, wanted)
-        for part, record in records
-        if record.in_state("complete")
-    ]
+    parted = [confirming(*part.searched, part.engine.record(), wanted) for part in parts]
+    found = [study for study in parted if study is not None]
     if not found:
         return 0
     status = 0 if confirm(found, backbone) else 1
@@ -284,6 +279,8 @@ def _check_machine(loaded: LoadedSpace, options: argparse.Namespace) -> None:
     """What a trial takes must be here, where it is known that trials run here."""
     if not options.local:
         return
+    from search.engine.cpus import cpus_here
+
     cpus = cpus_here()
     if loaded.space.resources.cpu > cpus:
         what = f"a trial takes {loaded.space.resources.cpu:g} CPUs, this machine has {cpus}"

@@ -10,7 +10,9 @@ import numpy as np
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from search.engine.policy import Policy
 from search.engine.proposer import Draft, Proposer
+from search.engine.study import SearchStudy
 from search.spec.distributions import Branch, Group
 from search.spec.nodes import method_of, methods_of
 
@@ -117,6 +119,32 @@ class MethodProposers:
                 f"{method}:{key}": value for key, value in draft.study_attributes.items()
             },
         )
+
+
+def make_proposer(
+    policy: Policy, objectives: Sequence[str], study: SearchStudy
+) -> Proposer | MethodProposers:
+    """Who proposes what a policy wants, from what a study holds."""
+
+    def make(
+        tree: Group, seed: int, trials: Sequence[FrozenTrial], attributes: Mapping[str, Any]
+    ) -> Proposer:
+        return Proposer(
+            tree,
+            policy.length,
+            policy.sampler,
+            objectives,
+            policy.limits,
+            seed,
+            trials,
+            attributes,
+        )
+
+    trials, attributes = study.frozen_trials(), study.sampler_attributes
+    most = policy.budget.trials_per_method
+    if most is None:
+        return make(policy.tree, policy.seed, trials, attributes)
+    return MethodProposers(make, policy.tree, policy.seed, trials, attributes, most)
 
 
 def _only(tree: Group, method: str) -> Group:

@@ -5,21 +5,18 @@ from __future__ import annotations
 import dataclasses
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from search.engine.budget import BudgetWatch, Ending
-from search.engine.by_method import MethodProposers
+from search.engine.by_method import make_proposer
 from search.engine.failures import UNCOUNTED, Failure, common_failure, tries_again
 from search.engine.ledger import Ledger
 from search.engine.policy import Decision, Policy, Proposal
-from search.engine.proposer import Proposer
 from search.engine.pruners.judge import Judge
 from search.engine.study import SearchStudy
 from search.record import Rung, RungReport, StudyRecord, TrialRecord
-from search.spec.distributions import Group
 from search.spec.nodes import method_of
 
 # How much of the hours that were worked may be forgotten when a driver is killed.
@@ -49,7 +46,7 @@ class Engine:
         self._lock = threading.RLock()
         self._ledger = Ledger(study, policy.limits)
         self._watch = BudgetWatch(policy.budget, self._names)
-        self._proposer = self._make_proposer()
+        self._proposer = make_proposer(policy, self._names, study)
         self._attempts: dict[int, int] = {}
         self._active: set[int] = set()
         self._to_take_up: list[int] = []
@@ -61,29 +58,6 @@ class Engine:
         self._done = False
         self._saved = now
         self._recall()
-
-    def _make_proposer(self) -> Proposer | MethodProposers:
-        policy = self._policy
-        trials, attributes = self._study.frozen_trials(), self._study.sampler_attributes
-
-        def make(
-            tree: Group, seed: int, trials: Sequence[FrozenTrial], attributes: Mapping[str, Any]
-        ) -> Proposer:
-            return Proposer(
-                tree,
-                policy.length,
-                policy.sampler,
-                self._names,
-                policy.limits,
-                seed,
-                trials,
-                attributes,
-            )
-
-        most = policy.budget.trials_per_method
-        if most is None:
-            return make(policy.tree, policy.seed, trials, attributes)
-        return MethodProposers(make, policy.tree, policy.seed, trials, attributes, most)
 
     def _recall(self) -> None:
         """What a judge and the budget know of an earlier driver's trials, in the order it came."""

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import ray
 
+from search.engine.cpus import cpus_here
 from search.engine.ray_tune import RAY_ENVIRONMENT, prepare_environment
 from search.spec.errors import Mistake, SpecError, first_line
 
@@ -117,11 +118,8 @@ def _start() -> None:
 
 def _bound_cpus() -> dict[str, int]:
     """Ray counts the machine's CPUs, those that this process may not use included."""
-    if hasattr(os, "sched_getaffinity"):
-        allowed = len(os.sched_getaffinity(0))
-        if allowed < (os.cpu_count() or 1):
-            return {"num_cpus": allowed}
-    return {}
+    allowed = cpus_here()
+    return {"num_cpus": allowed} if allowed < (os.cpu_count() or 1) else {}
 
 
 def _init(**arguments: object) -> None:

@@ -20,7 +20,7 @@ from plotly.offline import get_plotlyjs
 from search.flat import flattened, legible
 from search.pareto.front import front, hypervolume_history
 from search.record import StudyRecord
-from search.results.comparison import Comparison, caption, compare_methods
+from search.results.comparison import caption, compare_methods
 from search.results.confirmed import Confirmation
 from search.results.figures import (
     confirmed_figure,
@@ -67,7 +67,7 @@ def write_report(
         **{f"freezing-{trial.number}": freezing_figure(trial) for trial in freezing},
         **{f"importance-{method}": importance_figure(study, method) for method in methods},
     }
-    comparison = compare_methods([(study, c) for c in confirmations]) if confirmations else None
+    confirmed = [(study, c) for c in confirmations if c.members]
     content = {
         "title": f"{study.name}: {study.task}",
         "name": study.name,
@@ -83,7 +83,7 @@ def write_report(
         "confirmations": [(c, confirmed_table(study, c)) for c in confirmations if c.members],
         "freezing": [(f"freezing-{trial.number}", trial_name(trial)) for trial in freezing],
         "importances": [(f"importance-{method}", method) for method in methods],
-        **_compared(comparison),
+        **_compared(confirmed),
     }
     write_atomically(path, _page("report.html", figures, content))
 
@@ -117,15 +117,16 @@ def write_overview_page(
         "objectives": listed([title(name, "score") for name in first.objectives]),
         "tasks_table": tasks_table(studies),
         "fronts": [(f"front-{study.task}", study.task, report_of(study.task)) for study in studies],
-        **_compared(compare_methods(confirmed) if confirmed else None),
+        **_compared(confirmed),
     }
     methods = methods_in(studies)
     figures = {f"front-{study.task}": small_front_figure(study, methods) for study in studies}
     write_atomically(path, _page("overview.html", figures, content))
 
 
-def _compared(comparison: Comparison | None) -> dict[str, object]:
+def _compared(confirmed: Sequence[tuple[StudyRecord, Confirmation]]) -> dict[str, object]:
     """What the page says of methods against each other; with one there is nothing to compare."""
+    comparison = compare_methods(confirmed) if confirmed else None
     if comparison is None or len(comparison.rows) < 2:
         return {"comparison": None}
     return {

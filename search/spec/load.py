@@ -234,10 +234,9 @@ def _forget_lines(lines: dict[str, int], overrides: Sequence[str]) -> None:
     """What the command line says stands at no line of the file."""
     for given in overrides:
         key = given.partition("=")[0]
-        for place in [
-            place for place in lines if f"{_without_choice(place)}.".startswith(f"{key}.")
-        ]:
-            del lines[place]
+        for place in list(lines):
+            if f"{_without_choice(place)}.".startswith(f"{_without_choice(key)}."):
+                del lines[place]
         lines[key] = 0
 
 

@@ -31,10 +31,11 @@ Loader.add_implicit_resolver(
 
 
 def override(content: dict[str, Any], overrides: Sequence[str]) -> list[Mistake]:
+    """Have ``KEY=VALUE`` pairs win over a space file's content, which is changed; what is wrong."""
     mistakes = []
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        where = f"--set {override}"
+    for given in overrides:
+        key, equals, text = given.partition("=")
+        where = f"--set {given}"
         if not equals or not key:
             mistakes.append(Mistake(where, "takes key=value, for example budget.trials=8"))
             continue

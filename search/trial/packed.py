@@ -12,15 +12,17 @@ from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
+from huggingface_hub import snapshot_download
 from numpy.typing import NDArray
 
-from search.trial.backbone import NotFound, locate
+from search.trial.backbone import NotFound, locate, within
 
 #: Files that make a model, without its tokenizer: rows come as token ids.
 CONFIG = "config.json"
 # What is there first is taken: many hub models hold their weights twice.
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 INDEX = ("*.safetensors.index.json", "pytorch_model*.bin.index.json")
+DOWNLOAD_SECONDS = 3600.0
 CACHE = "AFLORA_SEARCH_CACHE"
 
 
@@ -29,12 +31,10 @@ class Backbone:
     """The files of a model.
 
     Attributes:
-        model: as the space file names it.
         fingerprint: SHA-256 of names and contents, hexadecimal.
         files: content of each, shape (bytes,), by name.
     """
 
-    model: str
     fingerprint: str
     files: Mapping[str, NDArray[np.uint8]]
 
@@ -43,16 +43,11 @@ def pack(model: str) -> Backbone:
     """Read the files of a model.
 
     Raises:
-        NotFound: it is not there, or holds no weights.
+        NotFound: it is not there, cannot be reached, or holds no weights.
     """
-    place = locate(model)
-    folder = Path(place)
-    if not folder.is_dir():
-        from huggingface_hub import snapshot_download
-
-        folder = Path(snapshot_download(place, allow_patterns=[CONFIG, *WEIGHTS, *INDEX]))
     names = [CONFIG]
     for weights, index in zip(WEIGHTS, INDEX, strict=True):
+        folder = _folder_of(model, [CONFIG, weights, index])
         found = sorted(path.name for path in folder.glob(weights))
         if found:
             names += [*found, *sorted(path.name for path in folder.glob(index))]
@@ -60,7 +55,20 @@ def pack(model: str) -> Backbone:
     else:
         raise NotFound(f"{model!r}: {folder} holds no weights ({' or '.join(WEIGHTS)})")
     files = {name: np.fromfile(folder / name, dtype=np.uint8) for name in names}
-    return Backbone(model, _fingerprint(files), files)
+    return Backbone(_fingerprint(files), files)
+
+
+def _folder_of(model: str, patterns: list[str]) -> Path:
+    """Where the model's files lie; those of a hub model that match are downloaded first."""
+    place = locate(model)
+    if Path(place).is_dir():
+        return Path(place)
+    hint = "name a local copy with model: /path/to/folder"
+
+    def download() -> Path:
+        return Path(snapshot_download(place, allow_patterns=patterns))
+
+    return within(DOWNLOAD_SECONDS, f"model {model!r}", hint, download)
 
 
 def kept(fingerprint: str) -> Path:

@@ -50,6 +50,11 @@ def test_the_headline_counts_which_method_leads() -> None:
     told, _ = overview_headline([*two(), study(task="qnli")])
     assert told == "No trial is complete yet on qnli."
     assert overview_headline([study()]) == ["No trial is complete yet."]
+    tied = study(trial(0, score=0.7, params=10.0, **AFLORA), trial(1, score=0.7), task="rte")
+    assert overview_headline([tied]) == [
+        "The best score is that of aflora on 1 of 1 task.",
+        "On rte another method scores as much, with more trainable parameters.",
+    ]
 
 
 def test_the_small_front_shows_members_large_and_tells_methods_apart() -> None:
