@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from mlflow import MlflowClient
 
 from search import report
@@ -120,6 +122,27 @@ def test_another_space_is_refused_for_the_task_that_it_differs_for(
         )  # fmt: skip
         assert refused.returncode == 2
         assert message in refused.stderr
+
+
+def test_a_study_that_is_only_made_on_resume_begins_with_what_the_earlier_run_had_found(
+    finished: Path, folder: Path, tmp_path: Path
+) -> None:
+    """The driver was killed between the two studies of a run that was to begin with a front."""
+    out = tmp_path / "begun"
+    shutil.copytree(finished, out)
+    shutil.rmtree(out / "cola")
+    earlier = str(finished / "rte")
+    for space in (out / "space.yaml", out / "rte" / "space.yaml"):
+        content = yaml.safe_load(space.read_text())
+        space.write_text(yaml.safe_dump(content | {"warm_start": earlier}))
+    command(
+        "search.run", str(folder / "space.yaml"), "--local", "--out", str(out), "--resume",
+        f"--set=warm_start={earlier}", "--set=budget.trials=1",
+    )  # fmt: skip
+    begun_with = json.loads((finished / "rte" / "front.json").read_text())["front"][0]
+    (member,) = json.loads((out / "cola" / "front.json").read_text())["front"]
+    assert member["params"] == begun_with["params"]
+    assert member["mark"] == f"rte #{begun_with['trial']}"
 
 
 def test_a_run_of_several_tasks_goes_on_with_a_larger_budget_and_is_confirmed(

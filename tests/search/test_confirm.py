@@ -1,0 +1,55 @@
+"""What becomes of a confirmation where there is nothing to confirm, or nobody to record it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from search import tracked
+from search.confirm import confirming
+from search.engine.run_directory import RunDirectory
+from search.results.confirmed import Confirmation
+from search.spec import LoadedSpace, load_space
+from search.spec.schema import Confirm
+from search.spec.tasks import TASKS
+from tests.search.records import study, trial
+from tests.search.spec.spaces import changed
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """A server that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def loaded(folder: Path, **change: object) -> LoadedSpace:
+    return load_space(changed(folder, **change)).for_task("rte")
+
+
+def test_a_task_of_which_nothing_is_complete_is_told_and_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nothing = study(trial(0, "pruned"), trial(1, "failed"))
+    directory = RunDirectory(tmp_path / "rte", tmp_path)
+    found = confirming(loaded(tmp_path), TASKS["rte"], None, directory, nothing, Confirm())
+    assert found is None
+    assert capsys.readouterr().out == "No trial is complete on rte: nothing is confirmed there.\n"
+    assert not directory.root.exists()
+
+
+def test_a_tracking_server_that_does_not_answer_is_told_and_not_waited_for(
+    tmp_path: Path,
+    silent: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tracked, "FINISH_SECONDS", 0.5)
+    space = loaded(tmp_path, tracking={"uri": silent})
+    found: list[Confirmation] = []
+    tracked.track_confirmations([tracked.Tracked(space, RunDirectory(tmp_path), "s1", found)])
+    told = capsys.readouterr().err
+    assert told == "MLflow misses what was confirmed: it did not answer\n"

