@@ -11,4 +11,5 @@ export RAY_enable_metrics_collection=0
 export AUTOSCALER_METRIC_PORT=-1
 export DASHBOARD_METRIC_PORT=-1
 # The tracking server that the head runs, on its loopback.
-export MLFLOW_TRACKING_URI="${MLFLOW_TRACKING_URI:-http://127.0.0.1:5000}"
+AFLORA_MLFLOW_PORT="${AFLORA_MLFLOW_PORT:-5000}"
+export MLFLOW_TRACKING_URI="${MLFLOW_TRACKING_URI:-http://127.0.0.1:$AFLORA_MLFLOW_PORT}"

@@ -7,16 +7,15 @@ test -s ~/.ray/auth_token || { echo "~/.ray/auth_token is missing: ray get-auth-
 chmod 600 ~/.ray/auth_token
 ray stop
 ulimit -n 65536 || true
+# On machines of one's own Ray's newer autoscaler takes the head for one of the workers, and never
+# starts the last of them.
+if grep -qs '"type": "local"' ~/ray_bootstrap_config.yaml; then
+    export RAY_enable_autoscaler_v2=0
+fi
 autoscaling=()
 if [ -e ~/ray_bootstrap_config.yaml ]; then
     autoscaling=(--autoscaling-config="$HOME/ray_bootstrap_config.yaml")
 fi
 ray start --head --port=6379 --dashboard-host=127.0.0.1 --disable-usage-stats "${autoscaling[@]}"
 
-mkdir -p ~/mlflow
-if ! (exec 3<>/dev/tcp/127.0.0.1/5000) 2>/dev/null; then
-    nohup mlflow server --host 127.0.0.1 --port 5000 \
-        --backend-store-uri "${AFLORA_MLFLOW_STORE:-sqlite:///$HOME/mlflow/mlflow.db}" \
-        --artifacts-destination "${AFLORA_MLFLOW_ARTIFACTS:-$HOME/mlflow/artifacts}" \
-        >~/mlflow/server.log 2>&1 </dev/null &
-fi
+bash "$(dirname "$0")/start_mlflow.sh"

@@ -104,8 +104,13 @@ class Confirming:
         space = self.loaded.space
         job = TrialJob(space.model, self.task, space.train, 1, space.seed)
         shared = ray.put(self._data)
+        wanted = space.resources
         remote = ray.remote(train_again).options(
-            num_cpus=space.resources.cpu, num_gpus=space.resources.gpu, max_retries=2
+            num_cpus=wanted.cpu,
+            num_gpus=wanted.gpu,
+            memory=wanted.of_ray.get("memory"),
+            resources=dict(wanted.custom),
+            max_retries=2,
         )
         threads = max(1, int(space.resources.cpu))
         return lambda seed, trial: remote.remote(
@@ -296,7 +301,7 @@ def _check_unchanged(loaded: LoadedSpace, before: LoadedSpace) -> None:
     was, now = before.resolved(), loaded.resolved()
     changed = [
         Mistake(key, f"was {was.get(key)!r} in the search, is now {now.get(key)!r}")
-        for key in sorted({*was, *now} - {"confirm", "resources"})
+        for key in sorted({*was, *now} - {"confirm", "resources", "storage"})
         if _of_training(key, was) != _of_training(key, now)
     ]
     if changed:

@@ -13,15 +13,18 @@ from rich.console import Console
 from search.console.live import LiveView, Watched
 from search.console.plain import PlainView
 from search.console.summary import print_overview, print_summary
+from search.engine.checkpoints import Checkpoints
 from search.engine.core import Engine
 from search.engine.fleet import Fleet
 from search.engine.ray_tune import execute
 from search.engine.runs import Run
+from search.engine.snapshots import Snapshots
 from search.environment import INTERRUPTED
 from search.part import Part
 from search.record import StudyRecord, TrialRecord
 from search.report import write_overview
 from search.spec import LoadedSpace
+from search.store import Store
 from search.tracked import shown_uri, store_opener
 from search.tracking.follower import Followed, Follower
 from search.trial.delivery import Delivery
@@ -37,6 +40,8 @@ class Driver:
         loaded: the space.
         run: locked by the caller.
         parts: of each task.
+        store: where checkpoints lie.
+        snapshots: keep copies of the studies there; None where the studies lie there themselves.
         slots: trials at a time, now.
         why: why they run where they run.
         console: the terminal.
@@ -49,6 +54,8 @@ class Driver:
         loaded: LoadedSpace,
         run: Run,
         parts: Sequence[Part],
+        store: Store,
+        snapshots: Snapshots | None,
         slots: Callable[[], int],
         why: str,
         console: Console,
@@ -58,6 +65,8 @@ class Driver:
         self._loaded = loaded
         self._run = run
         self._parts = parts
+        self._store = store
+        self._snapshots = snapshots
         self._slots = slots
         self._why = why
         self._console = console
@@ -75,12 +84,15 @@ class Driver:
         followed = [self._followed(part) for part in self._parts]
         follower, view = Follower(followed), self._view()
         for index, part in enumerate(self._parts):
-            part.engine.listen(_telling(index, view, follower))
+            part.engine.listen(_telling(index, part.task.name, view, follower, self._snapshots))
         follower.start()
+        if self._snapshots is not None:
+            self._snapshots.start()
         with view, _ended_by_signals([part.engine for part in self._parts]):
             execute(
                 Fleet([part.lane for part in self._parts]),
-                self._run.directory,
+                self._store,
+                self._discard if self._snapshots is None else self._snapshots.discard,
                 train,
                 {
                     "jobs": {part.lane.name: part.job for part in self._parts},
@@ -88,8 +100,7 @@ class Driver:
                     "threads": max(1, int(space.resources.cpu)),
                     "backbone": self._backbone,
                 },
-                space.resources.cpu,
-                space.resources.gpu,
+                space.resources.of_ray,
                 self._slots,
                 space.failures.hang_minutes,
             )
@@ -100,6 +111,7 @@ class Driver:
             records.append(record)
         if self._run.several:
             write_overview(self._run)
+        self._clear(records)
         problem = follower.close()
         if problem is not None:
             print(f"MLflow misses a part of this run: {problem}", file=sys.stderr)
@@ -110,6 +122,26 @@ class Driver:
                 self._console.print(f"Nothing is left to propose{of_task}: {part.engine.spent}.")
         self._say_goodbye(records)
         return self._status(records)
+
+    def _discard(self, checkpoints: Sequence[str]) -> None:
+        for checkpoint in checkpoints:
+            self._store.delete(checkpoint)
+
+    def _clear(self, records: Sequence[StudyRecord]) -> None:
+        """Delete the checkpoints of trials that ended, once their adapters and studies are safe."""
+        there = Checkpoints(self._store)
+        useless = [
+            path
+            for part, record in zip(self._parts, records, strict=True)
+            for path in there.useless_to(record, part.directory)
+        ]
+        if self._snapshots is None:
+            self._discard(useless)
+            return
+        self._snapshots.discard(useless)
+        problem = self._snapshots.close()
+        if problem is not None:
+            print(f"{self._store} misses a part of this run: {problem}", file=sys.stderr)
 
     def _followed(self, part: Part) -> Followed:
         study_id = part.study.header.provenance["study_id"]
@@ -149,11 +181,17 @@ class Driver:
 
 
 def _telling(
-    index: int, view: PlainView | LiveView, follower: Follower
+    index: int,
+    task: str,
+    view: PlainView | LiveView,
+    follower: Follower,
+    snapshots: Snapshots | None,
 ) -> Callable[[TrialRecord], None]:
     def listen(trial: TrialRecord) -> None:
         view.on_trial(index, trial)
         follower.wake(index)
+        if snapshots is not None:
+            snapshots.changed(task)
 
     return listen
 

@@ -12,6 +12,8 @@ QUIET: Mapping[str, str] = {
     # Nobody is told about a search but its user.
     "RAY_USAGE_STATS_ENABLED": "0",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    # With a server it would print two lines for every trial.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
     # A tokenizer that was used before a fork would otherwise warn in every worker.

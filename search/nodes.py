@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import tempfile
 import uuid
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -12,6 +13,7 @@ from typing import Any
 
 from search.provenance import PACKAGES
 from search.spec.errors import Mistake, SpecError, first_line
+from search.store import Store
 
 PROGRAM = "this program"
 ANSWER_SECONDS = 120.0
@@ -59,27 +61,32 @@ def check_nodes() -> None:
         raise SpecError("the cluster", [Mistake("nodes", f"are not alike\n{told}")])
 
 
-def check_shared(folder: Path) -> None:
-    """Have every node look into a run directory: its trials keep their checkpoints there.
+def check_shared(store: Store) -> None:
+    """Have every node look into a run's store: its trials keep their checkpoints there.
 
     Raises:
-        SpecError: a node does not reach it.
+        SpecError: a node, or this process, does not reach it.
     """
-    probe = folder / f".seen-by-all-{uuid.uuid4().hex}"
+    probe = f".seen-by-all-{uuid.uuid4().hex}"
     others = _others()
-    if not others:
-        return
-    probe.touch()
     try:
-        blind = [n["NodeManagerAddress"] for n in others if not _sees(n["NodeID"], probe)]
-    finally:
-        probe.unlink()
+        with tempfile.NamedTemporaryFile() as empty:
+            store.put(Path(empty.name), probe)
+        try:
+            blind = [
+                n["NodeManagerAddress"] for n in others if not _sees(n["NodeID"], store, probe)
+            ]
+        finally:
+            store.delete(probe)
+    except OSError as error:
+        what = f"cannot be written: {first_line(error)}"
+        raise SpecError("the cluster", [Mistake(f"storage {store}", what)]) from None
     if blind:
         what = (
-            f"is not reached by {', '.join(blind)}; take a folder that all nodes reach "
-            "(--out /shared/run)"
+            f"is not reached by {', '.join(blind)}; take one that all nodes reach "
+            "(--storage s3://bucket/runs, --storage /shared/runs)"
         )
-        raise SpecError("the cluster", [Mistake(f"--out {folder}", what)])
+        raise SpecError("the cluster", [Mistake(f"storage {store}", what)])
 
 
 def _others() -> list[dict[str, Any]]:
@@ -91,10 +98,10 @@ def _others() -> list[dict[str, Any]]:
     return [] if [node["NodeID"] for node in alive] == [here] else alive
 
 
-def _sees(node_id: str, path: Path) -> bool:
+def _sees(node_id: str, store: Store, path: str) -> bool:
     import ray
 
-    seen: bool = ray.get(_on(node_id, Path.exists).remote(path), timeout=ANSWER_SECONDS)
+    seen: bool = ray.get(_on(node_id, Store.is_file).remote(store, path), timeout=ANSWER_SECONDS)
     return seen
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from search.engine.checkpoints import Checkpoints
 from search.engine.core import Engine
 from search.engine.fleet import Lane
 from search.engine.importance import importances
@@ -21,7 +22,7 @@ from search.engine.study import SearchStudy, StudyHeader, Waiting
 from search.loading import check_same_data
 from search.provenance import provenance
 from search.record import StudyRecord
-from search.results.adapters import clear_checkpoints, collect_adapters
+from search.results.adapters import collect_adapters
 from search.results.confirmed import read_confirmations
 from search.results.files import write_front, write_trials
 from search.results.html import write_report
@@ -31,6 +32,7 @@ from search.spec.nodes import methods_of
 from search.spec.relations import Length, unsettle
 from search.spec.settings import TrialSettings
 from search.spec.tasks import METRIC_TITLES, Task
+from search.store import Store
 from search.trial.data import TaskData
 from search.trial.training import TrialJob, length_of
 from search.writing import write_atomically
@@ -44,6 +46,7 @@ class Part:
         task: what is trained for.
         data: tokenised.
         directory: of the study, locked by the caller; what it holds is gone on with.
+        store: of the run's checkpoints.
         worked: seconds that drivers have worked on the run before.
 
     Raises:
@@ -56,6 +59,7 @@ class Part:
         task: Task,
         data: TaskData,
         directory: RunDirectory,
+        store: Store,
         worked: float,
     ) -> None:
         space = loaded.space
@@ -63,6 +67,7 @@ class Part:
         self.task = task
         self.data = data
         self.directory = directory
+        self.store = store
         length = length_of(space.train, len(data.train))
         self.study = self._open_study(length)
         # Hours are of the whole run; a study that had nothing to do wrote down fewer.
@@ -95,6 +100,22 @@ class Part:
             space.pruner.after_freezing,
         )
 
+    def catch_up(self, checkpoints: Checkpoints) -> None:
+        """Take in what trials had reached when the driver died, as far as the study lacks it.
+
+        Raises:
+            SpecError: the checkpoint that a trial would go on from is not there.
+        """
+        for trial in self.engine.record().in_state("running", "paused"):
+            newer = checkpoints.newer(trial, self.directory, self.store)
+            if trial.state == "running" and newer:
+                self.engine.catch_up(trial.number, newer, time.time())
+            elif trial.rungs and trial.rungs[-1].checkpoint is not None:
+                last = trial.rungs[-1].checkpoint
+                if last not in checkpoints.of(self.directory, trial.number):
+                    what = f"lacks {last}, from which trial {trial.number} would go on"
+                    raise self._loaded.error(Mistake(f"storage {self.store}", what))
+
     @property
     def lane(self) -> Lane:
         return Lane(self.task.name, self.engine, self.directory)
@@ -126,7 +147,6 @@ class Part:
             self.task.classes,
         )
         directory.root.mkdir(exist_ok=True)
-        directory.trials.mkdir(exist_ok=True)
         write_space(self._loaded, directory)
         try:
             return directory.create_study(
@@ -146,10 +166,9 @@ class Part:
             study.enqueue(Waiting(entry.settings, params, distributions, label, entry.mark))
 
     def write_results(self) -> tuple[StudyRecord, list[Path]]:
-        """Write everything that the study has come to, and clear away what nobody needs."""
+        """Write everything that the study has come to."""
         directory = self.directory
-        record = collect_adapters(self.engine.record(), directory.root, directory.top)
-        clear_checkpoints(record, directory.checkpoints_of)
+        record = collect_adapters(self.engine.record(), directory.root, self.store)
         record = dataclasses.replace(
             record, importances=importances(self.study), disk_bytes=directory.bytes
         )

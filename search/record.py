@@ -10,7 +10,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 State = Literal["waiting", "running", "paused", "complete", "pruned", "failed"]
 
@@ -78,12 +78,38 @@ class RungReport:
 
     @classmethod
     def from_json(cls, text: str) -> RungReport:
-        values = json.loads(text)
+        return cls.from_plain(json.loads(text))
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> RungReport:
         return cls(
             Rung(**values["rung"]),
             tuple(FreezeEvent(**event) for event in values["freezing"]),
             values["total_steps"],
         )
+
+
+@dataclass(frozen=True)
+class CheckpointNote:
+    """What lies in a checkpoint, so that it can be gone on with by who never got its report.
+
+    Attributes:
+        settings: of the trial that wrote it.
+        report: of the rung at which it was written.
+    """
+
+    settings: Mapping[str, Any]
+    report: RungReport
+
+    FILE: ClassVar[str] = "report.json"
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> CheckpointNote:
+        values = json.loads(text)
+        return cls(values["settings"], RungReport.from_plain(values["report"]))
 
 
 @dataclass(frozen=True)

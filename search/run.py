@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -17,13 +18,20 @@ environment.prepare()
 import yaml  # noqa: E402 - libraries read the environment when they are imported
 from rich.console import Console  # noqa: E402
 
+from search.checks import (  # noqa: E402
+    check_capacity,
+    check_engine,
+    check_machine,
+    check_options,
+    check_same_space,
+    check_same_tasks,
+    check_schedules,
+)
 from search.environment import INTERRUPTED  # noqa: E402
-from search.flat import flattened  # noqa: E402
 from search.spec import LoadedSpace, Mistake, SpecError, load_space  # noqa: E402
 from search.spec.tasks import Task  # noqa: E402
 
 if TYPE_CHECKING:
-    from search.engine.capacity import Capacity
     from search.engine.runs import Run
     from search.part import Part
     from search.spec.schema import Confirm
@@ -51,8 +59,23 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--trials", type=int, metavar="N", help="short for --set budget.trials=N")
     made.add_argument(
+        "--storage",
+        metavar="PLACE",
+        help="short for --set storage=PLACE: a folder or address (s3://bucket/runs) that all nodes "
+        "reach, for checkpoints, adapters and a copy of the study",
+    )
+    made.add_argument(
         "--dry-run", action="store_true", help="check and print the space, start nothing"
     )
+    made.add_argument(
+        "--cluster",
+        metavar="FILE",
+        help="hand the search to the head of the cluster that `ray up FILE` brought up from here",
+    )
+    made.add_argument(
+        "--attach", action="store_true", help="show a search that was handed to a cluster"
+    )
+    made.add_argument("--stop", action="store_true", help="end one in order; --resume goes on")
     made.add_argument("--address", metavar="A", help="address of a Ray cluster")
     made.add_argument("--local", action="store_true", help="run on this machine whatever is there")
     return made
@@ -68,6 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     if options.trials is not None:
         options.overrides.append(f"budget.trials={options.trials}")
+    if options.storage is not None:
+        options.overrides.append(f"storage={options.storage}")
     try:
         return _run(options)
     except SpecError as error:
@@ -80,24 +105,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from search.engine.runs import Run, RunLock
+    from search.stored import check_unused, fetch_run, open_store
 
-    if options.local and options.address is not None:
-        what = "cannot go together; leave one out"
-        raise SpecError("command line", [Mistake("--local and --address", what)])
+    check_options(options)
     loaded = load_space(options.space, options.overrides, resumed=options.resume)
     if len(loaded.space.task_names) == 1:
         loaded = loaded.for_task(*loaded.space.task_names)
     root = Path(options.out or Path("runs") / loaded.space.name).absolute()
+    if not options.dry_run:
+        status = _on_cluster(options, loaded, root)
+        if status is not None:
+            return status
     run = Run(root, loaded.space.task_names)
+    store = open_store(loaded, run)
     if options.resume and not options.dry_run:
-        _check_same_tasks(loaded, run)
+        fetch_run(run, store)
+        check_same_tasks(loaded, run)
         run.check_resumable()
-        _check_same_space(loaded, run)
+        check_same_space(loaded, run)
         if not run.is_complete:
             # Studies that are only made now begin with what the earlier run had found.
             loaded = load_space(options.space, options.overrides)
     elif not options.dry_run:
         run.check_new()
+        check_unused(run, store)
 
     from search.loading import deliver, prepare_data, read_task
     from search.trial.preflight import smallest_and_largest
@@ -107,14 +138,14 @@ def _run(options: argparse.Namespace) -> int:
             held.enter_context(RunLock(run))
         spaces = [loaded.for_task(name) for name in run.tasks]
         for space in spaces:
-            _check_engine(space)
+            check_engine(space)
         tasks = [read_task(space) for space in spaces]
         sizes = [smallest_and_largest(*one) for one in _differing(spaces, tasks)]
         data = []
         for space, task in zip(spaces, tasks, strict=True):
             data.append(prepare_data(space, task))
-            _check_schedules(space, len(data[-1].train))
-        _check_machine(loaded, options)
+            check_schedules(space, len(data[-1].train))
+        check_machine(loaded, options)
         if options.dry_run:
             _print_dry_run(loaded, *sizes[0])
             return 0
@@ -122,16 +153,19 @@ def _run(options: argparse.Namespace) -> int:
         # Ray and MLflow take seconds to import; mistakes are told before.
         from search.driver import Driver
         from search.engine.capacity import Capacity, read_plan
+        from search.engine.checkpoints import Checkpoints
+        from search.engine.snapshots import Snapshots
         from search.engine.where import connected
         from search.nodes import check_nodes, check_shared
         from search.part import Part, seconds_worked, write_space
+        from search.store import same_place
 
         console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
         place = held.enter_context(connected(options.address, options.local))
         check_nodes()
         wanted = loaded.space.resources
-        slots = Capacity(wanted.cpu, wanted.gpu, None if place.own else read_plan())
-        _check_capacity(loaded, slots)
+        slots = Capacity(wanted.of_ray, None if place.own else read_plan())
+        check_capacity(loaded, slots)
         # A Ray of our own is this machine, which has just read the model.
         backbone = None if place.own else deliver(loaded)
         for note in dict.fromkeys(note for space in spaces for note in space.notes):
@@ -141,19 +175,50 @@ def _run(options: argparse.Namespace) -> int:
             held.enter_context(RunLock(run))
             run.check_new()
             write_space(loaded, run.directory)
-        check_shared(run.root)
+        check_shared(store)
         studies = run.studies
         worked = seconds_worked(run)
         parts = [
-            Part(space, task, rows, studies[task.name], worked)
+            Part(space, task, rows, studies[task.name], store, worked)
             for space, task, rows in zip(spaces, tasks, data, strict=True)
         ]
-        driver = Driver(loaded, run, parts, slots, place.why, console, backbone, _again(options))
+        if options.resume:
+            there = Checkpoints(store)
+            for part in parts:
+                part.catch_up(there)
+        snapshots = None if same_place(store, run.root) else Snapshots(run, store)
+        driver = Driver(
+            loaded, run, parts, store, snapshots, slots, place.why, console, backbone,
+            _again(options),
+        )  # fmt: skip
         status = driver.run()
         if loaded.space.confirm is not None and driver.ended_by_itself:
             # One task that came to nothing is no reason not to confirm the others.
             return max(status, _confirm(run, parts, loaded.space.confirm, backbone))
         return status
+
+
+def _on_cluster(options: argparse.Namespace, loaded: LoadedSpace, root: Path) -> int | None:
+    """Hand the search to a cluster where that is asked for; None where it runs from here."""
+    from search.cluster.launcher import cluster_of
+
+    elsewhere = bool(options.local or options.address or os.environ.get("RAY_ADDRESS"))
+    cluster = cluster_of(options.cluster, elsewhere)
+    if cluster is None:
+        if options.attach or options.stop:
+            what = "is of a search that was handed to a cluster; name that with --cluster"
+            name = "--attach" if options.attach else "--stop"
+            raise SpecError("command line", [Mistake(name, what)])
+        return None
+    from search.cluster.handing import Errand, attach, hand_over, stop
+
+    launcher, why = cluster
+    print(f"Running trials on the cluster of {launcher.file}: {why}.", flush=True)
+    words = [f"--set={override}" for override in options.overrides]
+    words += ["--resume"] if options.resume else []
+    errand = Errand(loaded, root, words, options.resume, _again(options))
+    act = attach if options.attach else stop if options.stop else hand_over
+    return act(errand, launcher, lambda text: print(text, end="", flush=True))
 
 
 def _confirm(run: Run, parts: Sequence[Part], wanted: Confirm, backbone: Delivery | None) -> int:
@@ -177,7 +242,9 @@ def _differing(
 
 
 def _again(options: argparse.Namespace) -> str:
-    """The command that goes on with this run."""
+    """The command that goes on with this run; who handed it to a cluster knows it better."""
+    if "AFLORA_SEARCH_AGAIN" in os.environ:
+        return os.environ["AFLORA_SEARCH_AGAIN"]
     words = ["python", "-m", "search.run", options.space]
     if options.out is not None:
         words += ["--out", options.out]
@@ -186,45 +253,10 @@ def _again(options: argparse.Namespace) -> str:
         words += ["--set", override]
     if options.local:
         words.append("--local")
-    if options.address is not None:
-        words += ["--address", options.address]
+    for name in ("address", "cluster"):
+        if getattr(options, name) is not None:
+            words += [f"--{name}", getattr(options, name)]
     return shlex.join(words)
-
-
-def _check_same_tasks(loaded: LoadedSpace, run: Run) -> None:
-    """A run is resumed with the tasks it was started with."""
-    if not run.directory.space.is_file():
-        return  # there is no run, which is said next
-    before = yaml.safe_load(run.directory.space.read_text(encoding="utf-8"))
-    if before.get("tasks") != loaded.space.tasks:
-        what = (
-            f"was {before.get('tasks')!r} when the run was started, is now {loaded.space.tasks!r}"
-        )
-        raise SpecError(f"{loaded.source} does not fit the run to resume", [Mistake("tasks", what)])
-
-
-def _check_same_space(loaded: LoadedSpace, run: Run) -> None:
-    """A study is resumed with the space it was started with; only its budget may differ."""
-    where_only = {"budget", "confirm", "failures", "resources", "tracking"}
-    changed = []
-    for task, directory in run.begun.items():
-        before = yaml.safe_load(directory.space.read_text(encoding="utf-8"))
-        now = loaded.for_task(task).resolved()
-        of_task = f" (for {task})" if run.several else ""
-        sections = sorted({*before, *now} - where_only)
-        was = flattened({key: before.get(key) for key in sections})
-        wanted = flattened({key: now.get(key) for key in sections})
-        changed += [
-            Mistake(
-                key,
-                f"was {was.get(key)!r} when the run was started, "
-                f"is now {wanted.get(key)!r}{of_task}",
-            )
-            for key in dict.fromkeys([*was, *wanted])
-            if was.get(key) != wanted.get(key)
-        ]
-    if changed:
-        raise SpecError(f"{loaded.source} does not fit the run to resume", changed)
 
 
 def _print_dry_run(loaded: LoadedSpace, smallest: Any, largest: Any) -> None:
@@ -242,62 +274,6 @@ def _print_dry_run(loaded: LoadedSpace, smallest: Any, largest: Any) -> None:
             f"# {name}: {size.start:,} ({readable('trainable_params', size.start)}) at the "
             f"start{floor}: {settings.label}{where}"
         )
-
-
-def _check_engine(loaded: LoadedSpace) -> None:
-    """Sampler and pruner must exist and take what the file gives them."""
-    from search.engine.pruners import make_judge
-    from search.engine.rehearsal import rehearse
-
-    mistakes = []
-    try:
-        rehearse(loaded.space.sampler, loaded.tree, list(loaded.space.objectives))
-    except ValueError as error:
-        mistakes.append(Mistake("sampler", str(error)))
-    try:
-        make_judge(loaded.space.pruner, tuple(loaded.space.objectives))
-    except ValueError as error:
-        mistakes.append(Mistake("pruner", str(error)))
-    if mistakes:
-        raise loaded.error(*mistakes)
-
-
-def _check_schedules(loaded: LoadedSpace, rows: int) -> None:
-    """Every configuration must have room for its freezing schedule in a trial of this length."""
-    from search.spec.relations import schedule_mistakes, settings_mistakes
-    from search.trial.training import length_of
-
-    length = length_of(loaded.space.train, rows)
-    mistakes = schedule_mistakes(loaded.tree, length)
-    for entry in loaded.enqueued:
-        mistakes += settings_mistakes(entry.settings, length, entry.where)
-    if mistakes:
-        raise loaded.error(*mistakes)
-
-
-def _check_machine(loaded: LoadedSpace, options: argparse.Namespace) -> None:
-    """What a trial takes must be here, where it is known that trials run here."""
-    if not options.local:
-        return
-    from search.engine.cpus import cpus_here
-
-    cpus = cpus_here()
-    if loaded.space.resources.cpu > cpus:
-        what = f"a trial takes {loaded.space.resources.cpu:g} CPUs, this machine has {cpus}"
-        raise loaded.error(Mistake("resources.cpu", what))
-
-
-def _check_capacity(loaded: LoadedSpace, capacity: Capacity) -> None:
-    """A trial that fits nowhere would wait for ever."""
-    wanted = loaded.space.resources
-    mistakes = []
-    for key, unit, amount in (("cpu", "CPU", wanted.cpu), ("gpu", "GPU", wanted.gpu)):
-        most = capacity.most_of(unit)
-        if amount > most:
-            what = f"a trial takes {amount:g} {unit}s, the largest node has {most:g}"
-            mistakes.append(Mistake(f"resources.{key}", what))
-    if mistakes:
-        raise loaded.error(*mistakes)
 
 
 if __name__ == "__main__":

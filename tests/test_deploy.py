@@ -48,6 +48,6 @@ def test_nothing_that_starts_is_open() -> None:
     assert "RAY_enable_metrics_collection=0" in told
     for name in PORTS:
         assert f"{name}=-1" in told
-    head = (ROOT / "deploy" / "start_head.sh").read_text()
-    assert "--dashboard-host=127.0.0.1" in head
-    assert "mlflow server --host 127.0.0.1" in head
+    deploy = ROOT / "deploy"
+    assert "--dashboard-host=127.0.0.1" in (deploy / "start_head.sh").read_text()
+    assert "mlflow server --host 127.0.0.1" in (deploy / "start_mlflow.sh").read_text()

@@ -25,12 +25,12 @@ class Capacity:
     only because trials wait for them.
 
     Args:
-        cpu, gpu: what a trial takes.
+        resources: what a trial takes, by Ray's names.
         plan: what the cluster may grow to; None where it does not grow.
     """
 
-    def __init__(self, cpu: float, gpu: float, plan: Mapping[str, Any] | None = None) -> None:
-        self._wanted = {name: need for name, need in (("CPU", cpu), ("GPU", gpu)) if need}
+    def __init__(self, resources: Resources, plan: Mapping[str, Any] | None = None) -> None:
+        self._wanted = resources
         self._planned = planned(plan) if plan is not None else []
         self._asked = -ASK_SECONDS
         self._alive: list[Resources] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from optuna.trial import TrialState
 
@@ -262,6 +262,20 @@ class Engine:
                 return "continue"
             reason = None if self._judge is None else self._judge.verdict(number, rung)
             return "continue" if reason is None else self._stop(number, rung, reason, now)
+
+    def catch_up(self, number: int, reports: Sequence[tuple[RungReport, str]], now: float) -> None:
+        """Take in rungs that a trial had reached before the study was told of them.
+
+        Args:
+            number: of a trial that an earlier driver left running.
+            reports: in the order of the rungs, with the folder of each checkpoint.
+            now: when they are taken in.
+        """
+        with self._lock:
+            for report, checkpoint in reports:
+                self.report(number, report, now, checkpoint)
+            if self._ledger.trials[number].state != "running" and number in self._to_take_up:
+                self._to_take_up.remove(number)
 
     def _not_a_number(self, rung: Rung) -> str | None:
         for name in [*self._names, *(limit.measure for limit in self._policy.limits)]:

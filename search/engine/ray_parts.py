@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -15,6 +14,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from search.engine.checkpoints import TRIALS
 from search.engine.failures import Failure
 from search.engine.fleet import Fleet, Lane
 from search.engine.policy import Proposal
@@ -90,15 +90,13 @@ class EngineSearcher(NeverRestored, Searcher):
             # A trial that still trains may fail and be tried again, or make room for another.
             return str(Searcher.FINISHED) if self._fleet.exhausted(time.time()) else None
         lane, proposal = found
-        checkpoint = proposal.checkpoint
         return {
             "study": lane.name,
             "number": proposal.number,
             "attempt": proposal.attempt,
             "folder": lane.directory.folder_of(proposal.number, proposal.attempt),
             "settings": dict(proposal.settings),
-            # Trials run in a folder of their own, so every path is made absolute here.
-            "checkpoint": str(lane.directory.top / checkpoint) if checkpoint else None,
+            "checkpoint": proposal.checkpoint,
         }
 
     def close(self) -> None:
@@ -123,31 +121,27 @@ class EngineScheduler(NeverRestored, FIFOScheduler):
     promoted the engine proposes it again, as it does a trial that is tried once more.
     """
 
-    def __init__(self, fleet: Fleet, experiment: str) -> None:
+    def __init__(
+        self, fleet: Fleet, experiment: str, discard: Callable[[Sequence[str]], None]
+    ) -> None:
         super().__init__()
         self._fleet = fleet
         self._experiment = experiment
+        self._discard = discard
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         if REPORT not in result:
             return str(TrialScheduler.CONTINUE)
         lane, number = lane_of(self._fleet, trial), number_of(trial)
         saved = result.get("checkpoint_dir_name")
-        checkpoint = f"trials/{self._experiment}/{folder_of(trial)}/{saved}" if saved else None
+        checkpoint = f"{TRIALS}/{self._experiment}/{folder_of(trial)}/{saved}" if saved else None
         report = RungReport.from_json(result[REPORT])
         decision = lane.engine.report(number, report, time.time(), checkpoint, attempt_of(trial))
-        self._clear(lane, number)
+        # Left to Tune, a checkpoint would be gone before the study knew of the next one.
+        self._discard(lane.engine.obsolete_checkpoints(number))
         # Of several studies one can be over while the others go on.
         goes_on = decision == "continue" and not lane.engine.stopping
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
-
-    def _clear(self, lane: Lane, number: int) -> None:
-        """Delete what nobody goes on from any more, only now that the study has the newer rung.
-
-        Left to Tune, a checkpoint would be gone before the study knew of the next one.
-        """
-        for checkpoint in lane.engine.obsolete_checkpoints(number):
-            shutil.rmtree(lane.directory.top / checkpoint, ignore_errors=True)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         engine = lane_of(self._fleet, trial).engine

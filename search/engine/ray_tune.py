@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ray import tune
 from ray.tune import CheckpointConfig, RunConfig, TuneConfig, Tuner
 
+from search.engine.checkpoints import TRIALS, next_experiment
 from search.engine.fleet import Fleet
 from search.engine.ray_parts import (
     EngineScheduler,
@@ -18,8 +19,8 @@ from search.engine.ray_parts import (
     Supervision,
     folder_of,
 )
-from search.engine.run_directory import RunDirectory
 from search.engine.watchdog import Watchdog, start_heartbeats
+from search.store import Store
 
 # Set before Ray's processes start, so that workers inherit them.
 RAY_ENVIRONMENT: Mapping[str, str] = {
@@ -44,19 +45,13 @@ RAY_ENVIRONMENT: Mapping[str, str] = {
 MOST_AT_A_TIME = 10_000
 
 
-def next_experiment(directory: RunDirectory) -> str:
-    """A folder name below ``trials`` for this driver, so that each attempt has its own."""
-    taken = [int(p.name) for p in directory.trials.glob("[0-9]*") if p.name.isdigit()]
-    return f"{max(taken, default=0) + 1:03d}"
-
-
 def execute(
     fleet: Fleet,
-    directory: RunDirectory,
+    store: Store,
+    discard: Callable[[Sequence[str]], None],
     trainable: Callable[..., None],
     parameters: Mapping[str, Any],
-    cpu: float,
-    gpu: float,
+    resources: Mapping[str, float],
     slots: Callable[[], int],
     hang_minutes: float,
 ) -> None:
@@ -64,29 +59,30 @@ def execute(
 
     Args:
         fleet: decides.
-        directory: of the whole run; trials are stored below it.
-        trainable: what a worker runs, ``trainable(config, **parameters, heartbeats=…)``.
+        store: of the run; checkpoints are written there.
+        discard: is given checkpoints that no study needs any more.
+        trainable: what a worker runs, ``trainable(config, **parameters, store=…, heartbeats=…)``.
         parameters: the same for every trial; delivered once through the object store.
-        cpu, gpu: what a trial takes.
+        resources: what a trial takes, by Ray's names.
         slots: trials at a time, now.
         hang_minutes: how long a trial may take no step.
     """
     # By default Tune takes in a second trial only once the first one's process is up. The searcher
     # hands out no more than there are slots, also when nodes have come meanwhile.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(MOST_AT_A_TIME)
-    experiment = next_experiment(directory)
+    experiment = next_experiment(store)
     searcher = EngineSearcher(fleet, slots)
     heartbeats = start_heartbeats()
     watchdog = Watchdog(heartbeats, hang_minutes * 60)
     prepared = tune.with_resources(
-        tune.with_parameters(trainable, **parameters, heartbeats=heartbeats),
-        {"cpu": cpu, "gpu": gpu},
+        tune.with_parameters(trainable, **parameters, store=store, heartbeats=heartbeats),
+        tune.PlacementGroupFactory([dict(resources)]),
     )
     tuner = Tuner(
         prepared,
         tune_config=TuneConfig(
             search_alg=searcher,
-            scheduler=EngineScheduler(fleet, experiment),
+            scheduler=EngineScheduler(fleet, experiment, discard),
             num_samples=-1,
             reuse_actors=True,
             trial_dirname_creator=folder_of,
@@ -94,7 +90,9 @@ def execute(
         ),
         run_config=RunConfig(
             name=experiment,
-            storage_path=str(directory.trials.resolve()),
+            storage_path=store.path(TRIALS),
+            # Of a path Ray finds the file system, and knows then that it is a disk.
+            storage_filesystem=None if store.local is not None else store.filesystem,
             stop=EngineStopper(fleet),
             callbacks=[Supervision(fleet, watchdog, hang_minutes)],
             # They are deleted by the scheduler, once the study knows of the next one.

@@ -36,9 +36,9 @@ class RunDirectory:
         study = "" if self.whole is None else f"{self.root.name}-"
         return f"{study}{number:05d}-{attempt}"
 
-    def checkpoints_of(self, number: int) -> list[Path]:
-        """Folders of all checkpoints of a trial, of all attempts at it."""
-        return sorted(self.trials.glob(f"*/{self.folder_of(number, '*')}/checkpoint_*"))
+    def below_top(self, path: Path) -> str:
+        """A path of this study relative to the run's directory."""
+        return path.relative_to(self.top).as_posix()
 
     @property
     def space(self) -> Path:

@@ -1,14 +1,14 @@
-"""Hands out the adapters of the front, and clears away checkpoints nobody needs."""
+"""Hands out the adapters of the front."""
 
 from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from search.pareto.front import front
 from search.record import StudyRecord, TrialRecord
+from search.store import Store
 
 #: What makes an adapter, a head or a whole model; optimizer and random state stay behind.
 ADAPTER_FILES = (
@@ -22,13 +22,13 @@ ADAPTER_FILES = (
 )
 
 
-def collect_adapters(study: StudyRecord, root: Path, top: Path) -> StudyRecord:
+def collect_adapters(study: StudyRecord, root: Path, store: Store) -> StudyRecord:
     """Copy the adapter of every front member to ``adapters/<trial>``; nobody else keeps one.
 
     Args:
         study: as it is now.
         root: directory of the study.
-        top: what paths of checkpoints are relative to.
+        store: of the checkpoints.
 
     Returns:
         The study with the folder of each adapter filled in.
@@ -41,7 +41,7 @@ def collect_adapters(study: StudyRecord, root: Path, top: Path) -> StudyRecord:
     for trial in study.trials:
         folder = Path("adapters") / str(trial.number)
         if trial.number in members:
-            _copy(trial, root, top, folder)
+            _copy(trial, root, store, folder)
             trials.append(dataclasses.replace(trial, adapter=folder.as_posix()))
         else:
             _remove(root / folder)
@@ -49,11 +49,11 @@ def collect_adapters(study: StudyRecord, root: Path, top: Path) -> StudyRecord:
     return dataclasses.replace(study, trials=tuple(trials))
 
 
-def _copy(trial: TrialRecord, root: Path, top: Path, folder: Path) -> None:
+def _copy(trial: TrialRecord, root: Path, store: Store, folder: Path) -> None:
     if (root / folder).is_dir():
         return
     checkpoint = trial.rungs[-1].checkpoint
-    if checkpoint is None or not (top / checkpoint).is_dir():
+    if checkpoint is None or not store.is_folder(checkpoint):
         raise FileNotFoundError(
             f"the checkpoint of trial {trial.number}, a member of the front, is missing: "
             f"{checkpoint}"
@@ -62,24 +62,10 @@ def _copy(trial: TrialRecord, root: Path, top: Path, folder: Path) -> None:
     partial = root / folder.with_name(f".{folder.name}-partial")
     _remove(partial)
     partial.mkdir(parents=True)
-    for name in ADAPTER_FILES:
-        if (top / checkpoint / name).is_file():
-            shutil.copy2(top / checkpoint / name, partial / name)
+    for name in store.names(checkpoint):
+        if name in ADAPTER_FILES:
+            store.get(f"{checkpoint}/{name}", partial / name)
     partial.rename(root / folder)
-
-
-def clear_checkpoints(study: StudyRecord, checkpoints_of: Callable[[int], Iterable[Path]]) -> None:
-    """Delete the checkpoints of trials that ended; those that can go on keep theirs.
-
-    Also those that no rung names: of attempts that were given up, or came too late.
-
-    Args:
-        study: as it is now.
-        checkpoints_of: folders of all checkpoints of a trial, by its number.
-    """
-    for trial in study.in_state("complete", "pruned", "failed"):
-        for folder in checkpoints_of(trial.number):
-            _remove(folder)
 
 
 def _remove(folder: Path) -> None:

@@ -224,10 +224,34 @@ class StudyStorage(Section):
 
 
 class Resources(Section):
-    """What one trial takes of a machine."""
+    """What one trial takes of a machine.
+
+    Attributes:
+        cpu: cores; a trial uses as many threads.
+        gpu: a part of one is enough where several trials share it.
+        memory: GiB that are set aside for it.
+        custom: of resources that nodes were given a name for when they were started.
+    """
 
     cpu: PositiveNumber = 1
     gpu: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
+    memory: PositiveNumber | None = None
+    custom: dict[str, PositiveNumber] = Field(default_factory=dict)
+
+    @field_validator("custom")
+    @classmethod
+    def _not_built_in(cls, custom: dict[str, float]) -> dict[str, float]:
+        for name in custom:
+            if name.lower() in {"cpu", "gpu", "memory", "object_store_memory"}:
+                raise ValueError(f"{name} is no resource of your own")
+        return custom
+
+    @property
+    def of_ray(self) -> dict[str, float]:
+        """What a trial takes, by the names that Ray gives to resources."""
+        memory = 0 if self.memory is None else round(self.memory * 2**30)
+        wanted = {"CPU": self.cpu, "GPU": self.gpu, "memory": memory, **self.custom}
+        return {name: amount for name, amount in wanted.items() if amount}
 
 
 class Tracking(Section):
@@ -280,8 +304,16 @@ class Space(Section):
     confirm: Confirm | None = None
     resources: Resources = Resources()
     study: StudyStorage = StudyStorage()
+    storage: str | None = None
     tracking: Tracking = Tracking()
     seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] = 0
+
+    @field_validator("storage")
+    @classmethod
+    def _storage_without_password(cls, storage: str | None) -> str | None:
+        if storage is not None:
+            _refuse_password(storage, "the credentials that its client finds by itself")
+        return storage
 
     @field_validator("tasks")
     @classmethod

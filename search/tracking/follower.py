@@ -34,12 +34,14 @@ class Followed:
 
     def write(self, finish: bool) -> None:
         """Bring the store up to date, or finish with it."""
-        if self._store is None:
-            self._store = self.open_store()
+        # A server that does not answer may have written all the same: what it holds is then read
+        # again, or a run would be there twice.
+        store, self._store = self._store or self.open_store(), None
         if finish:
-            self._store.finish(self.record(), self.files, self.ended)
+            store.finish(self.record(), self.files, self.ended)
         else:
-            self._store.sync(self.record())
+            store.sync(self.record())
+        self._store = store
 
 
 class Follower:

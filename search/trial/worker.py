@@ -6,6 +6,7 @@ import math
 import os
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import torch
 import transformers
 from ray import tune
 
-from search.record import RungReport
+from search.record import CheckpointNote, RungReport
 from search.spec.settings import TrialSettings
+from search.store import Store
 from search.trial.data import TaskData
 from search.trial.delivery import Delivery, placed
 from search.trial.training import TrialJob, run_trial
@@ -33,18 +35,20 @@ def train(
     data: Mapping[str, TaskData],
     threads: int,
     backbone: Delivery | None,
+    store: Store,
     heartbeats: Any,
 ) -> None:
     """Run one trial and report every rung, with its checkpoint, to Ray Tune.
 
     Args:
         config: ``settings`` of the trial; ``study``, by whose name job and data are found;
-            ``folder``, the name of the attempt; and ``checkpoint``, the absolute path of the
-            folder to go on from, or None.
+            ``folder``, the name of the attempt; and ``checkpoint``, the folder in the store to go
+            on from, or None.
         jobs: what all trials of a study share.
         data: of each study, from the object store: shared and read only.
         threads: CPU threads the trial may use.
         backbone: for nodes that do not have it; None where all have.
+        store: of the run's checkpoints.
         heartbeats: actor that is told that the trial takes steps.
     """
     # Set here, in the thread that trains; by default each process takes every core.
@@ -54,6 +58,8 @@ def train(
     transformers.logging.disable_progress_bar()
 
     def report(rung: RungReport, folder: Path) -> None:
+        note = CheckpointNote(config["settings"], rung)
+        (folder / CheckpointNote.FILE).write_text(note.to_json(), encoding="utf-8")
         tune.report({REPORT: rung.to_json()}, checkpoint=tune.Checkpoint.from_directory(folder))
 
     study, attempt, last = config["study"], config["folder"], -math.inf
@@ -66,11 +72,12 @@ def train(
             heartbeats.beat.remote(attempt)
 
     checkpoint = config["checkpoint"]
-    run_trial(
-        placed(jobs[study], backbone),
-        TrialSettings.model_validate(config["settings"]),
-        data[study],
-        report,
-        Path(checkpoint) if checkpoint else None,
-        beat,
-    )
+    with store.opened(checkpoint) if checkpoint else nullcontext() as folder:
+        run_trial(
+            placed(jobs[study], backbone),
+            TrialSettings.model_validate(config["settings"]),
+            data[study],
+            report,
+            folder,
+            beat,
+        )

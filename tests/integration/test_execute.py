@@ -19,13 +19,16 @@ from search.engine.run_directory import RunDirectory
 from search.engine.where import connected
 from search.record import StudyRecord
 from search.spec.schema import Budget, Failures, Pruner, Sampler
+from search.store import Store
 from tests.search.engine.curves import OBJECTIVES, RUNGS, alone, engine_on, new_study, report
 
 # What happens to a trial at its first attempt, after its second rung.
 ENDS = ("raises", "has no memory", "dies", "hangs", "no number")
 
 
-def worker(config: dict[str, Any], folder: str, falling: bool, heartbeats: Any) -> None:
+def worker(
+    config: dict[str, Any], folder: str, falling: bool, store: Store, heartbeats: Any
+) -> None:
     """Goes through the rungs; each checkpoint says how far it had got.
 
     With ``falling`` each trial is worse than the one before and none fails.
@@ -33,7 +36,7 @@ def worker(config: dict[str, Any], folder: str, falling: bool, heartbeats: Any) 
     number, attempt = config["number"], config["attempt"]
     reached = 0
     if config["checkpoint"]:
-        reached = json.loads((Path(config["checkpoint"]) / "reached.json").read_text())
+        reached = json.loads(store.read(f"{config['checkpoint']}/reached.json") or "")
     with (Path(folder) / f"{number}.log").open("a") as log:
         log.write(f"attempt {attempt} from rung {reached}\n")
     for index in range(reached + 1, RUNGS + 1):
@@ -72,7 +75,6 @@ def run(
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
     directory = RunDirectory(tmp_path / "run")
     directory.root.mkdir()
-    directory.trials.mkdir()
     (tmp_path / "logs").mkdir()
     engine = engine_on(
         new_study(directory.root, objectives), sampler=Sampler(name="random"), **change
@@ -80,11 +82,11 @@ def run(
     with connected(None, local=True):
         execute(
             alone(engine, directory.root),
-            directory,
+            Store.at(directory.root),
+            [].extend,
             worker,
             {"folder": str(tmp_path / "logs"), "falling": falling},
-            cpu=1,
-            gpu=0,
+            {"CPU": 1},
             slots=slots,
             hang_minutes=20 / 60,
         )

@@ -12,6 +12,7 @@ import pytest
 from search import nodes
 from search.nodes import PROGRAM, differences, fingerprint
 from search.spec import SpecError
+from search.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 # Two nodes on one machine; workers of the second find another copy of this program.
@@ -22,12 +23,13 @@ import ray
 from ray.cluster_utils import Cluster
 from search.nodes import check_nodes, check_shared
 from search.spec import SpecError
+from search.store import Store
 
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
 cluster.add_node(num_cpus=1, env_vars={"PYTHONPATH": sys.argv[1]})
 ray.init(address=cluster.address, log_to_driver=False)
 try:
-    check_shared(Path(sys.argv[1]))
+    check_shared(Store.at(sys.argv[1]))
     print("all reach it")
     check_nodes()
     print("all alike")
@@ -92,7 +94,9 @@ def test_a_folder_that_a_node_does_not_reach_is_refused(
     """The nodes of a test share this machine's disk, so what one of them sees is made up."""
     others = [{"NodeID": name, "NodeManagerAddress": f"10.0.0.{name}"} for name in "12"]
     monkeypatch.setattr(nodes, "_others", lambda: others)
-    monkeypatch.setattr(nodes, "_sees", lambda node_id, path: node_id == "1" and path.exists())
-    with pytest.raises(SpecError, match=r"is not reached by 10\.0\.0\.2; take a folder"):
-        nodes.check_shared(tmp_path)
+    monkeypatch.setattr(
+        nodes, "_sees", lambda node_id, store, path: node_id == "1" and store.is_file(path)
+    )
+    with pytest.raises(SpecError, match=r"is not reached by 10\.0\.0\.2; take one that"):
+        nodes.check_shared(Store.at(tmp_path))
     assert list(tmp_path.iterdir()) == []

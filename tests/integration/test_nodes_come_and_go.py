@@ -20,14 +20,15 @@ from search.engine.ray_tune import execute
 from search.engine.run_directory import RunDirectory
 from search.engine.where import connected
 from search.spec.schema import Budget, Failures, Pruner, Sampler
+from search.store import Store
 from tests.search.engine.curves import RUNGS, alone, engine_on, new_study, report
 
 
-def worker(config: dict[str, Any], folder: str, heartbeats: Any) -> None:
+def worker(config: dict[str, Any], folder: str, store: Store, heartbeats: Any) -> None:
     """Goes through the rungs and writes down where, from its checkpoint on."""
     reached = 0
     if config["checkpoint"]:
-        reached = json.loads((Path(config["checkpoint"]) / "reached.json").read_text())
+        reached = json.loads(store.read(f"{config['checkpoint']}/reached.json") or "")
     node = ray.get_runtime_context().get_node_id()
     for index in range(reached + 1, RUNGS + 1):
         time.sleep(1.0)
@@ -65,7 +66,6 @@ def test_trials_follow_the_nodes(tmp_path: Path, cluster: Cluster) -> None:
     logs.mkdir()
     directory = RunDirectory(tmp_path / "run")
     directory.root.mkdir()
-    directory.trials.mkdir()
     engine = engine_on(
         new_study(directory.root),
         sampler=Sampler(name="random"),
@@ -85,8 +85,16 @@ def test_trials_follow_the_nodes(tmp_path: Path, cluster: Cluster) -> None:
         # Nodes can be started by the main thread alone.
         search = threading.Thread(
             target=execute,
-            args=(alone(engine, directory.root), directory, worker, {"folder": str(logs)}),
-            kwargs={"cpu": 1, "gpu": 0, "slots": Capacity(1, 0), "hang_minutes": 5},
+            args=(
+                alone(engine, directory.root),
+                Store.at(directory.root),
+                [].extend,
+                worker,
+                {"folder": str(logs)},
+                {"CPU": 1},
+                Capacity({"CPU": 1}),
+                5,
+            ),
         )
         search.start()
         until(lambda: len(where()) == 1)

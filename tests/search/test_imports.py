@@ -15,13 +15,14 @@ ALLOWED = {
     "record": set(),
     "flat": set(),
     "writing": set(),
+    "store": set(),
     "metrics": {"spec"},
     "spec": {"record"},
     "pareto": {"record", "spec"},
-    "trial": {"record", "metrics", "spec", "aflora"},
-    "engine": {"record", "flat", "writing", "spec", "pareto"},
+    "trial": {"record", "metrics", "spec", "store", "aflora"},
+    "engine": {"record", "flat", "writing", "spec", "store", "pareto"},
     "tracking": {"record", "flat", "spec", "pareto"},
-    "results": {"record", "flat", "writing", "metrics", "spec", "pareto"},
+    "results": {"record", "flat", "writing", "metrics", "spec", "store", "pareto"},
     "console": {"record", "writing", "spec", "pareto", "results"},
 }
 

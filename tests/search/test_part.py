@@ -12,6 +12,7 @@ import pytest
 from search.engine.runs import Run
 from search.part import Part, seconds_worked, write_space
 from search.spec import LoadedSpace, load_space
+from search.store import Store
 from search.trial.data import prepare, task_of
 from tests.search.spec.spaces import write
 
@@ -42,7 +43,9 @@ def loaded(tmp_path: Path) -> LoadedSpace:
 def part_of(loaded: LoadedSpace, run: Run, task: str) -> Part:
     space = loaded.for_task(task)
     read = task_of(space.space)
-    return Part(space, read, prepare(space.space, read), run.studies[task], seconds_worked(run))
+    data = prepare(space.space, read)
+    store = Store.at(run.root)
+    return Part(space, read, data, run.studies[task], store, seconds_worked(run))
 
 
 def test_hours_are_of_the_whole_run(loaded: LoadedSpace, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
-from pyarrow import ArrowInvalid  # type: ignore[import-untyped]
+from pyarrow import ArrowInvalid
 
 from search.spec.data import Data
 from search.trial.backbone import REACH_SECONDS, NotFound, within

@@ -36,7 +36,7 @@ def node(alive: bool = True, **resources: float) -> dict[str, Any]:
 
 
 def test_nodes_that_come_and_go_change_the_slots(nodes: list[dict[str, Any]]) -> None:
-    slots = Capacity(2, 0)
+    slots = Capacity({"CPU": 2})
     nodes.append(node(CPU=5))
     assert slots() == 2
     # What two nodes have left over makes no slot.
@@ -48,18 +48,18 @@ def test_nodes_that_come_and_go_change_the_slots(nodes: list[dict[str, Any]]) ->
 
 def test_fractions_of_a_gpu_and_cpus_both_have_to_fit(nodes: list[dict[str, Any]]) -> None:
     nodes.append(node(CPU=8, GPU=1))
-    assert Capacity(1, 0.5)() == 2
-    assert Capacity(6, 0.5)() == 1
+    assert Capacity({"CPU": 1, "GPU": 0.5})() == 2
+    assert Capacity({"CPU": 6, "GPU": 0.5})() == 1
     nodes[0] = node(CPU=8)
-    assert Capacity(1, 0.5)() == 0
+    assert Capacity({"CPU": 1, "GPU": 0.5})() == 0
 
 
 def test_machines_that_may_still_come_count(nodes: list[dict[str, Any]]) -> None:
     nodes.append(node(CPU=0))
     assert planned(PLAN) == [{"CPU": 0}, *[{"CPU": 4, "GPU": 1}] * 3, *[{"CPU": 8}] * 2]
-    assert Capacity(2, 0.5, PLAN)() == 6
-    assert Capacity(2, 0, PLAN)() == 3 * 2 + 2 * 4
-    slots = Capacity(2, 2, PLAN)
+    assert Capacity({"CPU": 2, "GPU": 0.5}, PLAN)() == 6
+    assert Capacity({"CPU": 2}, PLAN)() == 3 * 2 + 2 * 4
+    slots = Capacity({"CPU": 2, "GPU": 2}, PLAN)
     assert slots() == 0
     assert slots.most_of("GPU") == 1
 

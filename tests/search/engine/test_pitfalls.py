@@ -154,7 +154,7 @@ def test_parts_can_be_pickled_whatever_the_space_is(part: Part, tmp_path: Path) 
     else:
         fleet = alone(made.engine, tmp_path)
         pickle.dumps(EngineSearcher(fleet, lambda: 1))
-        pickle.dumps(EngineScheduler(fleet, "001"))
+        pickle.dumps(EngineScheduler(fleet, "001", [].extend))
 
 
 def test_a_seed_of_zero_is_a_seed(tmp_path: Path) -> None:

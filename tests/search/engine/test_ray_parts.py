@@ -93,7 +93,7 @@ def test_the_scheduler_writes_the_rung_that_it_stops_a_trial_at(tmp_path: Path) 
     engine = engine_on(new_study(tmp_path), pruner=pruner)
     proposal = engine.ask(0.0)
     assert proposal is not None
-    scheduler = EngineScheduler(alone(engine, tmp_path), "001")
+    scheduler = EngineScheduler(alone(engine, tmp_path), "001", [].extend)
     told = report(proposal.settings, 1, score=0.1).to_json()
     result = {"report": told, "checkpoint_dir_name": "checkpoint_000000"}
     assert scheduler.on_trial_result(None, tune_trial(0, 0), result) == TrialScheduler.STOP

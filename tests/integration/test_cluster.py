@@ -1,0 +1,239 @@
+"""A search on a cluster of several hosts, brought up, used and mistreated as hosts are."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from search.engine.failures import UNCOUNTED
+from search.engine.run_directory import RunDirectory
+from search.record import TrialRecord
+from tests import hosts as network
+from tests.hosts import ROOT, Host, hosts
+from tests.ray_cluster import Laptop, install, laptop
+
+MISSING = network.what_is_missing()
+pytestmark = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
+
+TRIALS = 7
+# Nothing in it hangs on the clock or on what else runs, so that it can be told what it comes to.
+SETTINGS = [
+    f"budget.trials={TRIALS}",
+    "sampler={name: random}",
+    "pruner={name: none, rungs: 4}",
+    "objectives={score: max, trainable_params: min, train_flops: min}",
+    "train.steps=60",
+    "train.batch_size=8",
+    "search.method.choice.aflora.freeze.interval=1",
+    "data.generated={train: 100, validation: 20}",
+    # One trial a host, with one thread.
+    "resources.cpu=1.5",
+]
+
+
+@dataclass
+class Cluster:
+    """Three hosts that Ray runs on, and the machine that brought it up."""
+
+    laptop: Laptop
+    head: Host
+    workers: tuple[Host, Host]
+    shared: Path
+
+    def on_head(self, command: str) -> str:
+        words = ["bash", "-c", f"source ~/aflora-search/deploy/env.sh; {command}"]
+        ended = self.head.run(*words)
+        return ended.stdout + ended.stderr
+
+    def search(self, out: Path, *options: str) -> list[str]:
+        words = [sys.executable, "-m", "search.run", "spaces/quickstart.yaml", "--out", str(out)]
+        return [*words, *(f"--set={each}" for each in SETTINGS), *options]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with hosts() as net:
+        head, one, two = (net.boot(*each) for each in (("head", 1), ("one", 2), ("two", 3)))
+        for host in (head, one, two):
+            install(host)
+        user = laptop(net, head, (one, two))
+        up = user.command("ray", "up", "-y", str(user.cluster))
+        assert up.returncode == 0, up.stdout
+        made = Cluster(user, head, (one, two), net.folder / "shared")
+        until(lambda: "0.0/6.0 CPU" in made.on_head("ray status"), 180)
+        yield made
+        down = user.command("ray", "down", "-y", str(user.cluster))
+        assert down.returncode == 0, down.stdout
+
+
+def until(holds: Callable[[], bool], seconds: float) -> None:
+    last = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < last, "waited in vain"
+        time.sleep(0.5)
+
+
+# Tries everything that answers at an address, as somebody would who has no token.
+INTRUDER = """
+import json, os, sys, urllib.request
+os.environ.pop("RAY_AUTH_MODE", None)
+address, ports = sys.argv[1], [int(port) for port in sys.argv[2:]]
+found = {}
+for port in ports:
+    for path in ("/api/version", "/api/jobs/", "/api/job_agent/jobs/", "/api/cluster_status",
+                 "/api/local_raylet_healthz", "/metrics", "/api/v0/logs", "/"):
+        try:
+            answer = urllib.request.urlopen(f"http://{address}:{port}{path}", timeout=5)
+            found[path] = answer.read().decode()
+        except Exception:  # refused, or no HTTP at all
+            pass
+print(json.dumps(found))
+"""
+JOIN = """
+import ray, sys
+try:
+    ray.init(address=sys.argv[1], log_to_driver=False)
+    print("joined", len(ray.nodes()))
+except BaseException as error:
+    print("refused", type(error).__name__, error)
+"""
+
+
+def ports_of(host: Host) -> set[int]:
+    """Ports of a host that are open to its network."""
+    lines = host.run("ss", "-Hlnt").stdout.splitlines()
+    local = [line.split()[3] for line in lines]
+    assert local
+    return {
+        int(place.rsplit(":", 1)[1])
+        for place in local
+        if not place.startswith(("127.0.0.1:", "[::ffff:127.0.0.1]:", "[::1]:"))
+    } - {22}
+
+
+def test_without_the_token_nothing_can_be_reached(cluster: Cluster) -> None:
+    stranger = cluster.laptop.net.boot("stranger", 9)
+    for host in (cluster.head, *cluster.workers):
+        ports = ports_of(host)
+        assert not {8265, 5000, 44217, 44227, 8080} & ports
+        for closed in (8265, 5000):
+            told = stranger.run("bash", "-c", f"exec 3<>/dev/tcp/{host.address}/{closed}")
+            assert "refused" in told.stderr
+        told = stranger.run(
+            sys.executable, "-c", INTRUDER, host.address, *(str(port) for port in sorted(ports))
+        )
+        # All that a node says to everybody is that it lives.
+        assert json.loads(told.stdout) == {"/api/local_raylet_healthz": "success"}
+    for address in (f"{cluster.head.address}:6379", f"ray://{cluster.head.address}:10001"):
+        told = stranger.run("timeout", "90", sys.executable, "-c", JOIN, address)
+        assert "joined" not in told.stdout, told.stdout
+    stranger.kill()
+
+
+class Watching:
+    """A command on the laptop, whose lines are read as they come."""
+
+    def __init__(self, user: Laptop, words: list[str]) -> None:
+        self.said = ""
+        self.process = subprocess.Popen(
+            words, cwd=ROOT, env=user.environment, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
+    def until_said(self, pattern: str, times: int = 1) -> None:
+        """Read on until so many lines match."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.said += line
+            times -= re.search(pattern, line) is not None
+            if times <= 0:
+                return
+        raise AssertionError(f"{pattern} was never said:\n{self.said}")
+
+    def end(self) -> int:
+        rest, _ = self.process.communicate(timeout=600)
+        self.said += rest
+        return self.process.returncode
+
+
+def trains(host: Host) -> bool:
+    return "ray::ImplicitFunc.train" in host.run("ps", "-eo", "args").stdout
+
+
+def outcome(out: Path) -> list[TrialRecord]:
+    study = RunDirectory(out).open_study()
+    found = study.trials()
+    study.close()
+    return found
+
+
+def test_a_search_outlives_lost_hosts_a_lost_laptop_a_lost_server_and_its_driver(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    user, (one, two) = cluster.laptop, cluster.workers
+    out, alone = user.home / "runs" / "hard", user.home / "runs" / "easy"
+    place = ["--cluster", str(user.cluster), "--storage", str(cluster.shared)]
+
+    undisturbed = user.command(*cluster.search(alone, "--local"))
+    assert undisturbed.returncode == 0, undisturbed.stdout
+
+    first = Watching(user, cluster.search(out, *place))
+    first.until_said(r"trial \d.* 25% done")
+    until(lambda: all(trains(host) for host in (cluster.head, one, two)), 120)
+    # The cable of one is pulled in the middle of a trial, and the tracking server goes down.
+    two.cut_off()
+    assert cluster.on_head("pkill -f 'mlflow server'; sleep 1; ss -Hlnt").count(":5000 ") == 0
+    # The laptop goes to sleep.
+    first.process.send_signal(signal.SIGINT)
+    assert first.end() == 130
+    assert "--attach in place of --resume shows it" in first.said
+    again = Watching(user, cluster.search(out, *place, "--attach"))
+    again.until_said(r"trial \d.* 25% done", times=2)
+    # Another one burns.
+    until(lambda: trains(one), 120)
+    one.kill()
+    cluster.on_head("bash ~/aflora-search/deploy/start_mlflow.sh")
+    again.until_said(r": complete", times=2)
+    # The driver is killed with no time for a word.
+    assert cluster.on_head("pkill -9 -f -- '-m search.run'") == ""
+    assert again.end() not in (0, 130)
+
+    last = Watching(user, cluster.search(out, *place, "--resume"))
+    assert last.end() == 0, last.said
+
+    trials, wanted = outcome(out), outcome(alone)
+    assert [trial.state for trial in trials] == ["complete"] * TRIALS
+    assert [trial.settings for trial in trials] == [trial.settings for trial in wanted]
+    assert [trial.values for trial in trials] == [trial.values for trial in wanted]
+    for trial in trials:
+        # Each rung once, and what was lost did not count against the trial.
+        assert [rung.index for rung in trial.rungs] == [1, 2, 3, 4]
+        assert all(why.startswith(UNCOUNTED) for why in trial.failures), trial.failures
+    assert any(trial.failures for trial in trials)
+    assert {path.name for path in (out / "adapters").iterdir()}
+
+    # The tracking server missed a part, and has it all, each once.
+    store = f"sqlite:///{cluster.head.home}/mlflow/mlflow.db"
+    client = MlflowClient(store)
+    (experiment,) = [e for e in client.search_experiments() if e.name == "quickstart"]
+    runs = client.search_runs([experiment.experiment_id])
+    nested = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
+    assert sorted(int(run.data.tags["search.trial"]) for run in nested) == list(range(TRIALS))
+    for run in nested:
+        history = client.get_metric_history(run.info.run_id, "score")
+        assert len(history) == 4
+        assert run.info.status == "FINISHED"
+        assert (
+            run.data.metrics["score"]
+            == trials[int(run.data.tags["search.trial"])].measures["score"]
+        )

@@ -1,0 +1,182 @@
+"""Copies of a study in its store: as of one moment, soon, and before what they name is deleted."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from search.engine import snapshots
+from search.engine.checkpoints import Checkpoints
+from search.engine.run_directory import RunDirectory
+from search.engine.runs import Run
+from search.engine.snapshots import Snapshots, holds_run, restore
+from search.engine.study import SearchStudy
+from search.record import CheckpointNote, TrialRecord
+from search.spec import SpecError
+from search.spec.schema import Pruner
+from search.store import Store
+from search.stored import fetch_run
+from tests.search.engine.curves import RUNGS, engine_on, new_study, report
+
+NONE = Pruner(name="none", rungs=RUNGS)
+
+
+class Flaky(Store):
+    """A store on a disk that does not answer as long as it is down."""
+
+    down = False
+
+    def put(self, source: Path, relative: str) -> None:
+        if self.down:
+            raise OSError("503 Slow Down")
+        super().put(source, relative)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    made = Run(tmp_path / "here" / "run", ("rte",))
+    made.root.mkdir(parents=True)
+    made.directory.space.write_text("tasks: [rte]\n")
+    return made
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Flaky:
+    at = Store.at(tmp_path / "there")
+    return Flaky(at.filesystem, at.root)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    last = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < last, "waited in vain"
+        time.sleep(0.02)
+
+
+def copied(store: Store) -> tuple[TrialRecord, ...]:
+    """Trials of the study in the store, read as another machine would."""
+    if not store.is_file("study.db"):
+        return ()
+    with tempfile.TemporaryDirectory() as folder:
+        store.get("study.db", Path(folder) / "study.db")
+        study = SearchStudy.open(Path(folder) / "study.db")
+        trials = tuple(study.trials())
+        study.close()
+    return trials
+
+
+def test_a_copy_follows_the_study_and_what_it_names_is_there(
+    run: Run, store: Flaky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "EVERY_SECONDS", 0.05)
+    engine = engine_on(new_study(run.root), trials=1, pruner=NONE)
+    for index in (1, 2):
+        store.put(run.directory.space, f"trials/001/00000-0/checkpoint_{index}/head")
+    keeper = Snapshots(run, store)
+    engine.listen(lambda trial: keeper.changed("rte"))
+    keeper.start()
+    proposal = engine.ask(0.0)
+    assert proposal is not None
+    engine.report(0, report(proposal.settings, 1), 1.0, "trials/001/00000-0/checkpoint_1")
+    until(lambda: any(trial.rungs for trial in copied(store)))
+
+    store.down = True
+    engine.report(0, report(proposal.settings, 2), 2.0, "trials/001/00000-0/checkpoint_2")
+    keeper.discard(engine.obsolete_checkpoints(0))
+    until(lambda: keeper.problem is not None)
+    assert keeper.problem == "OSError: 503 Slow Down"
+    (trial,) = copied(store)
+    # Whoever goes on from this copy finds what it names.
+    assert trial.rungs[-1].checkpoint is not None
+    assert store.is_folder(trial.rungs[-1].checkpoint)
+
+    store.down = False
+    until(lambda: len(copied(store)[0].rungs) == 2)
+    until(lambda: not store.is_folder("trials/001/00000-0/checkpoint_1"))
+    assert store.is_folder("trials/001/00000-0/checkpoint_2")
+    assert keeper.close() is None
+
+
+def test_at_the_end_the_store_holds_all_files_and_no_adapter_of_who_left_the_front(
+    run: Run, store: Flaky
+) -> None:
+    new_study(run.root).close()
+    store.put(run.directory.space, "adapters/3/head.safetensors")
+    for path in ("adapters/4/head.safetensors", "report.html", "mlflow.db", ".lock"):
+        (run.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (run.root / path).write_text(path)
+    keeper = Snapshots(run, store)
+    keeper.start()
+    assert keeper.close() is None
+    there = ["adapters/4/head.safetensors", "report.html", "space.yaml", "study.db"]
+    assert store.files() == there
+    shutil.rmtree(run.root)
+    assert holds_run(run, store)
+    restore(run, store)
+    assert Store.at(run.root).files() == there
+    run.check_resumable()
+
+
+def test_a_machine_that_is_behind_another_one_is_told(run: Run, store: Flaky) -> None:
+    engine = engine_on(new_study(run.root), trials=1, pruner=NONE)
+    proposal = engine.ask(0.0)
+    assert proposal is not None
+    snapshots.copy_study(run.directory, store)
+    fetch_run(run, store)
+    engine.report(0, report(proposal.settings, 1), 1.0)
+    fetch_run(run, store)
+    # It went on elsewhere from the copy, and came further there.
+    there = SearchStudy.open(Path(store.root) / "study.db")
+    elsewhere = engine_on(there, trials=1, pruner=NONE, now=50.0)
+    elsewhere.ask(51.0)
+    for index in (1, 2):
+        elsewhere.report(0, report(proposal.settings, index), 51.0 + index)
+    there.close()
+    with pytest.raises(SpecError, match="another machine has gone on with rte; move the folder"):
+        fetch_run(run, store)
+
+
+def test_rungs_whose_reports_were_lost_are_taken_in_from_their_checkpoints(
+    run: Run, store: Flaky
+) -> None:
+    """The copy of the study was older than the last checkpoints."""
+    engine = engine_on(new_study(run.root), trials=3, pruner=NONE)
+    first, second, third = (engine.ask(float(number)) for number in range(3))
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    engine.report(0, report(first.settings, 1), 5.0, "trials/001/00000-0/checkpoint_1")
+
+    def leave(path: str, settings: object, index: int, folder: Path) -> None:
+        note = CheckpointNote(dict(settings), report(settings, index))  # type: ignore
+        (folder / "note").write_text(note.to_json())
+        store.put(folder / "note", f"trials/001/{path}/{CheckpointNote.FILE}")
+
+    scratch = run.root.parent
+    leave("00000-0/checkpoint_1", first.settings, 1, scratch)
+    leave("00000-0/checkpoint_3", first.settings, 3, scratch)
+    leave("00000-0/checkpoint_2", first.settings, 2, scratch)
+    # The third trial's number was given to other settings before the study was lost.
+    leave("00002-0/checkpoint_1", first.settings, 1, scratch)
+    # This one had come to its end.
+    for index in range(1, RUNGS + 1):
+        leave(f"00001-0/checkpoint_{index}", second.settings, index, scratch)
+
+    again = engine_on(SearchStudy.open(run.directory.study), trials=3, pruner=NONE, now=60.0)
+    there = Checkpoints(store)
+    for trial in again.record().trials:
+        newer = there.newer(trial, RunDirectory(run.root), store)
+        again.catch_up(trial.number, newer, 61.0)
+    trials = again.record().trials
+    assert [rung.index for rung in trials[0].rungs] == [1, 2, 3]
+    assert trials[0].rungs[-1].checkpoint == "trials/001/00000-0/checkpoint_3"
+    assert trials[1].state == "complete"
+    assert trials[2].rungs == ()
+    handed = [again.ask(62.0), again.ask(62.0)]
+    assert [one.number for one in handed if one is not None] == [0, 2]
+    assert again.ask(62.0) is None
