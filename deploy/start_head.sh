@@ -3,8 +3,10 @@
 set -euo pipefail
 source "$(dirname "$0")/env.sh"
 
-test -s ~/.ray/auth_token || { echo "~/.ray/auth_token is missing: ray get-auth-token --generate" >&2; exit 1; }
-chmod 600 ~/.ray/auth_token
+if [ -z "${RAY_AUTH_TOKEN:-}" ]; then
+    test -s ~/.ray/auth_token || { echo "~/.ray/auth_token is missing: ray get-auth-token --generate" >&2; exit 1; }
+    chmod 600 ~/.ray/auth_token
+fi
 ray stop
 ulimit -n 65536 || true
 # On machines of one's own Ray's newer autoscaler takes the head for one of the workers, and never

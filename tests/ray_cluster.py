@@ -44,10 +44,12 @@ class Laptop:
             "PYTHONUNBUFFERED": "1",
         }
 
-    def command(self, *words: str, timeout: float = 600) -> subprocess.CompletedProcess[str]:
-        """Run a command in a clone of this project, with what it printed as one text."""
+    def command(
+        self, *words: str, folder: Path = ROOT, timeout: float = 600
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command, by default in a clone of this project; what it printed is one text."""
         return subprocess.run(
-            words, cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL,
+            words, cwd=folder, env=self.environment, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout, check=False,
         )  # fmt: skip
 

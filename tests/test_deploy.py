@@ -51,3 +51,21 @@ def test_nothing_that_starts_is_open() -> None:
     deploy = ROOT / "deploy"
     assert "--dashboard-host=127.0.0.1" in (deploy / "start_head.sh").read_text()
     assert "mlflow server --host 127.0.0.1" in (deploy / "start_mlflow.sh").read_text()
+
+
+def test_kubernetes_starts_the_same_scripts_with_a_token_from_a_secret() -> None:
+    spec = read(ROOT / "deploy" / "kuberay.yaml")["spec"]
+    groups = [("start_head.sh", spec["headGroupSpec"])]
+    groups += [("start_worker.sh", group) for group in spec["workerGroupSpecs"]]
+    for script, group in groups:
+        (container,) = group["template"]["spec"]["containers"]
+        assert (ROOT / "deploy" / script).is_file()
+        assert container["command"][:2] == ["bash", "-c"]
+        assert container["command"][2].startswith(f"bash ~/aflora-search/deploy/{script} ")
+        token, mode = container["env"]
+        assert token["name"] == "RAY_AUTH_TOKEN"
+        assert "secretKeyRef" in token["valueFrom"]
+        assert mode == {"name": "RAY_AUTH_MODE", "value": "token"}
+    lock = (ROOT / "constraints.txt").read_text().splitlines()
+    assert f"ray=={spec['rayVersion']}" in lock
+    assert "bash /root/aflora-search/deploy/setup.sh" in (ROOT / "deploy/Dockerfile").read_text()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from search.engine.run_directory import RunDirectory
 from search.engine.runs import Run
-from search.environment import INTERRUPTED
+from search.environment import INTERRUPTED, WRONG_INPUT
 from search.spec import LoadedSpace, Mistake, SpecError
 
 if TYPE_CHECKING:
@@ -130,6 +130,8 @@ def _see_through(
             "--resume shows it, with --stop ends it."
         )
         return INTERRUPTED
+    if job.status == WRONG_INPUT:
+        return job.status  # nothing was written there
     _bring_home(errand, launcher, say)
     if job.status is None:
         note(f"The search ended without saying how: {job.message}")

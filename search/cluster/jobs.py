@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import re
 import shlex
 import tempfile
 import time
@@ -23,6 +25,15 @@ SPACE_FILE = "space.yaml"
 #: A search that is told to stop lets its trials come to their next rung.
 STOP_SECONDS = 600
 RETRY_SECONDS = 5.0
+_CHATTY = (
+    "ray.dashboard.modules.dashboard_sdk",
+    "ray.dashboard.modules.job.sdk",
+    "ray._private.runtime_env.packaging",
+)
+# What Ray says of its own in front of what the job says.
+_PREAMBLE = re.compile(
+    r"^(.*\sINFO job_manager\.py:\d+ -- .*|Running entrypoint for job .*)\n", re.M
+)
 # Where deploy/setup.sh puts this project on every node.
 _ENTRYPOINT = (
     'space="$PWD"/{space}; source ~/aflora-search/deploy/env.sh && cd "$AFLORA_HOME" '
@@ -61,6 +72,8 @@ class Jobs:
         try:
             from ray.job_submission import JobSubmissionClient
 
+            for chatty in _CHATTY:
+                logging.getLogger(chatty).setLevel(logging.WARNING)
             self._client: JobSubmissionClient = JobSubmissionClient(address)
         except ImportError as error:
             what = f"needs what `pip install -c constraints.txt -e '.[cluster]'` installs ({error})"
@@ -178,7 +191,7 @@ def follow_to_the_end(
                 def repeat(piece: str) -> None:
                     nonlocal told
                     told += len(piece)
-                    say(piece)
+                    say(_PREAMBLE.sub("", piece))
 
                 jobs.follow(job_id, repeat, told)
                 job = jobs.get(job_id)

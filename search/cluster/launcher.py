@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +134,8 @@ class Launcher:
                 self._until_open(process, port, output)
                 yield f"http://127.0.0.1:{port}"
             finally:
-                os.killpg(process.pid, signal.SIGTERM)
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGTERM)
                 process.wait()
 
     def _until_open(self, process: subprocess.Popen[bytes], port: int, output: Any) -> None:

@@ -222,6 +222,13 @@ def test_a_search_outlives_lost_hosts_a_lost_laptop_a_lost_server_and_its_driver
     assert any(trial.failures for trial in trials)
     assert {path.name for path in (out / "adapters").iterdir()}
 
+    # In the folder of the cluster file nothing needs to be named; the last job is told once more.
+    words = [sys.executable, "-m", "search.run", str(ROOT / "spaces" / "quickstart.yaml")]
+    told = user.command(*words, "--out", str(out), "--attach", folder=user.home)
+    assert told.returncode == 0, told.stdout
+    assert "cluster.yaml was brought up from this machine" in told.stdout
+    assert f"{TRIALS} complete" in told.stdout
+
     # The tracking server missed a part, and has it all, each once.
     store = f"sqlite:///{cluster.head.home}/mlflow/mlflow.db"
     client = MlflowClient(store)
