@@ -52,14 +52,21 @@ class LiveView:
         slots: trials at a time, now.
         place: where trials run, one line.
         console: the terminal.
+        hint: what Ctrl-C does.
     """
 
     def __init__(
-        self, studies: Sequence[Watched], slots: Callable[[], int], place: str, console: Console
+        self,
+        studies: Sequence[Watched],
+        slots: Callable[[], int],
+        place: str,
+        console: Console,
+        hint: str = "Ctrl-C ends the search, keeps what is done and says how to go on.",
     ) -> None:
         self._studies = studies
         self._slots = slots
         self._place = place
+        self._hint = hint
         self._since = time.time()
         self._held = ExitStack()
         self._live = Live(
@@ -101,11 +108,7 @@ class LiveView:
             if record.in_state("running")
         ]
         ending = endings[0] if endings and None not in endings else None
-        last = (
-            f"Ending: {ending}. Trials are being stopped …"
-            if ending
-            else "Ctrl-C ends the search, keeps what is done and says how to go on."
-        )
+        last = f"Ending: {ending}. Trials are being stopped …" if ending else self._hint
         parts.append(Text(last, style="yellow" if ending else "dim"))
         tasks = first.task if len(records) == 1 else f"{len(records)} tasks"
         name = f"{escape(first.name)} · {escape(tasks)} · {escape(first.model)}"

@@ -175,7 +175,8 @@ class RunLock:
     def __enter__(self) -> None:
         self._root.mkdir(parents=True, exist_ok=True)
         try:
-            self._lock.acquire(timeout=0)
+            # Who only looks whether it is held holds it for a moment.
+            self._lock.acquire(timeout=0.5)
         except Timeout:
             where = f"--out {self._root}"
             what = "another driver is working on this run; wait for it, or stop it first"

@@ -32,12 +32,10 @@ SETTINGS = [
     "sampler={name: random}",
     "pruner={name: none, rungs: 4}",
     "objectives={score: max, trainable_params: min, train_flops: min}",
-    "train.steps=60",
+    "train.steps=150",
     "train.batch_size=8",
     "search.method.choice.aflora.freeze.interval=1",
     "data.generated={train: 100, validation: 20}",
-    # One trial a host, with one thread.
-    "resources.cpu=1.5",
 ]
 
 
@@ -55,9 +53,10 @@ class Cluster:
         ended = self.head.run(*words)
         return ended.stdout + ended.stderr
 
-    def search(self, out: Path, *options: str) -> list[str]:
+    def search(self, out: Path, *options: str, cpu: float) -> list[str]:
         words = [sys.executable, "-m", "search.run", "spaces/quickstart.yaml", "--out", str(out)]
-        return [*words, *(f"--set={each}" for each in SETTINGS), *options]
+        settings = [*SETTINGS, f"resources.cpu={cpu}"]
+        return [*words, *(f"--set={each}" for each in settings), *options]
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +169,12 @@ def trains(host: Host) -> bool:
     return "ray::ImplicitFunc.train" in host.run("ps", "-eo", "args").stdout
 
 
+def seen_at_work(cluster: Cluster, seen: set[str]) -> set[str]:
+    """Hosts on which a trial has trained so far."""
+    seen |= {host.name for host in (cluster.head, *cluster.workers) if trains(host)}
+    return seen
+
+
 def outcome(out: Path) -> list[TrialRecord]:
     study = RunDirectory(out).open_study()
     found = study.trials()
@@ -184,12 +189,16 @@ def test_a_search_outlives_lost_hosts_a_lost_laptop_a_lost_server_and_its_driver
     out, alone = user.home / "runs" / "hard", user.home / "runs" / "easy"
     place = ["--cluster", str(user.cluster), "--storage", str(cluster.shared)]
 
-    undisturbed = user.command(*cluster.search(alone, "--local"))
+    undisturbed = user.command(*cluster.search(alone, "--local", cpu=1))
     assert undisturbed.returncode == 0, undisturbed.stdout
 
-    first = Watching(user, cluster.search(out, *place))
+    # With one and a half of two CPUs there is one trial a host, and one thread as before.
+    first = Watching(user, cluster.search(out, *place, cpu=1.5))
     first.until_said(r"trial \d.* 25% done")
-    until(lambda: all(trains(host) for host in (cluster.head, one, two)), 120)
+    everywhere = {cluster.head.name, one.name, two.name}
+    seen: set[str] = set()
+    until(lambda: seen_at_work(cluster, seen) == everywhere, 180)
+    until(lambda: trains(two), 120)
     # The cable of one is pulled in the middle of a trial, and the tracking server goes down.
     two.cut_off()
     assert cluster.on_head("pkill -f 'mlflow server'; sleep 1; ss -Hlnt").count(":5000 ") == 0
@@ -197,7 +206,7 @@ def test_a_search_outlives_lost_hosts_a_lost_laptop_a_lost_server_and_its_driver
     first.process.send_signal(signal.SIGINT)
     assert first.end() == 130
     assert "--attach in place of --resume shows it" in first.said
-    again = Watching(user, cluster.search(out, *place, "--attach"))
+    again = Watching(user, cluster.search(out, *place, "--attach", cpu=1.5))
     again.until_said(r"trial \d.* 25% done", times=2)
     # Another one burns.
     until(lambda: trains(one), 120)
@@ -208,7 +217,7 @@ def test_a_search_outlives_lost_hosts_a_lost_laptop_a_lost_server_and_its_driver
     assert cluster.on_head("pkill -9 -f -- '-m search.run'") == ""
     assert again.end() not in (0, 130)
 
-    last = Watching(user, cluster.search(out, *place, "--resume"))
+    last = Watching(user, cluster.search(out, *place, "--resume", cpu=1.5))
     assert last.end() == 0, last.said
 
     trials, wanted = outcome(out), outcome(alone)

@@ -1,0 +1,162 @@
+"""``python -m search.watch RUN``: watch a search that another process runs."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from search import environment
+
+environment.prepare()
+
+from filelock import FileLock, Timeout  # noqa: E402 - see search.run
+from rich.console import Console  # noqa: E402
+
+from search.console.live import LiveView, Watched  # noqa: E402
+from search.console.plain import PlainView  # noqa: E402
+from search.console.summary import print_overview, print_summary  # noqa: E402
+from search.engine.runs import Run  # noqa: E402
+from search.engine.study import SearchStudy  # noqa: E402
+from search.environment import INTERRUPTED, WRONG_INPUT  # noqa: E402
+from search.record import StudyRecord, TrialRecord  # noqa: E402
+from search.spec import SpecError  # noqa: E402
+from search.spec.schema import Budget  # noqa: E402
+
+LOOK_SECONDS = 1.0
+_HINT = "Ctrl-C leaves this view; the search goes on."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; 0, 2 where there is no run, 130 after Ctrl-C."""
+    parser = argparse.ArgumentParser(prog="python -m search.watch", description=__doc__)
+    parser.add_argument("run", metavar="RUN", help="a run directory")
+    options = parser.parse_args(arguments)
+    root = Path(options.run).absolute()
+    console = Console()
+    try:
+        run = Run.at(root)
+        if not run.begun:
+            raise ValueError("holds no run (no study.db)")
+        studies = [directory.open_study() for directory in run.begun.values()]
+    except (SpecError, ValueError) as error:
+        print(f"{options.run}: {error}", file=sys.stderr)
+        return WRONG_INPUT
+    try:
+        _watch(run, studies, console)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    records = [_record(study) for study in studies]
+    uri = f"sqlite:///{run.directory.mlflow}" if run.directory.mlflow.exists() else "its server"
+    if run.several:
+        endings = [None] * len(records)
+        print_overview(records, root, run.directory.bytes, uri, endings, None, console)
+    else:
+        print_summary(records[0], root, uri, None, None, console)
+    return 0
+
+
+def _watch(run: Run, studies: Sequence[SearchStudy], console: Console) -> None:
+    """Show the search until its driver is gone."""
+    if not _is_led(run):
+        console.print("No driver works on this run; search.run --resume goes on with it.")
+        return
+    if console.is_terminal:
+        with LiveView(
+            [Watched(_Reader(study), lambda: None, _total(study)) for study in studies],
+            lambda: max(1, sum(len(_record(study).in_state("running")) for study in studies)),
+            "in another process",
+            console,
+            _HINT,
+        ):
+            while _is_led(run):
+                time.sleep(LOOK_SECONDS)
+        return
+    objectives = tuple(studies[0].header.objectives)
+    view = PlainView(objectives, [study.header.task for study in studies])
+    known: dict[tuple[int, int], TrialRecord] = {}
+    for index, trial in _changes(run, studies):
+        for step in _steps(known.get((index, trial.number)), trial):
+            view.on_trial(index, step)
+        known[index, trial.number] = trial
+
+
+def _changes(run: Run, studies: Sequence[SearchStudy]) -> Iterator[tuple[int, TrialRecord]]:
+    """Every trial of every study, again and again, and once more when the driver is gone."""
+    led = True
+    while led:
+        led = _is_led(run)
+        for index, study in enumerate(studies):
+            for trial in study.trials():
+                yield index, trial
+        if led:
+            time.sleep(LOOK_SECONDS)
+
+
+def _steps(before: TrialRecord | None, now: TrialRecord) -> Iterator[TrialRecord]:
+    """What became of a trial since one looked last, a change at a time, as its driver saw it."""
+    if now == before or now.started is None:
+        return
+    seen = 0 if before is None else len(before.rungs)
+    if before is None or before.started is None:
+        yield dataclasses.replace(now, state="running", rungs=(), reason=None)
+    for count in range(seen + 1, len(now.rungs) + 1):
+        yield dataclasses.replace(now, state="running", rungs=now.rungs[:count], reason=None)
+    if now.state != "running":
+        yield now
+
+
+class _Reader:
+    """A study as it is now, read no more often than it is worth."""
+
+    def __init__(self, study: SearchStudy) -> None:
+        self._study = study
+        self._read = _record(study)
+        self._at = time.monotonic()
+
+    def __call__(self) -> StudyRecord:
+        if time.monotonic() - self._at >= LOOK_SECONDS:
+            self._read = _record(self._study)
+            self._at = time.monotonic()
+        return self._read
+
+
+def _record(study: SearchStudy) -> StudyRecord:
+    return study.record(study.trials())
+
+
+def _total(study: SearchStudy) -> int:
+    """Trials in the budget that the study was started with; a resumed one may have more."""
+    space = study.header.space
+    methods = space["search"]["method"]
+    several = isinstance(methods, dict) and "choice" in methods
+    count = len(methods["choice"]) if several else 1
+    return max(Budget.model_validate(space["budget"]).total(count), len(study.trials()))
+
+
+def _is_led(run: Run) -> bool:
+    """Whether a driver works on the run: it holds the lock."""
+    with _probing(FileLock(run.directory.lock)) as free:
+        return not free
+
+
+@contextmanager
+def _probing(lock: FileLock) -> Iterator[bool]:
+    """Whether a lock can be had; it is let go at once."""
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
