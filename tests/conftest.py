@@ -19,6 +19,7 @@ DATA = Path(__file__).parent / "data"
 INTEGRATION = Path(__file__).parent / "integration"
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where tests run beside one another, those that start Ray run after one another."""
     for item in items:
