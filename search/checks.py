@@ -119,5 +119,8 @@ def check_capacity(loaded: LoadedSpace, capacity: Capacity) -> None:
                 f"a trial takes {amount / scale:g} {named}, the largest node has {most / scale:.3g}"
             )
             mistakes.append(Mistake(f"resources.{keys.get(unit, f'custom.{unit}')}", what))
+    if not mistakes and not capacity():
+        told = ", ".join(f"{name} {amount:g}" for name, amount in wanted.of_ray.items())
+        mistakes.append(Mistake("resources", f"no node has all of it at once: {told}"))
     if mistakes:
         raise loaded.error(*mistakes)

@@ -19,6 +19,7 @@ environment.prepare()
 
 from search.engine.run_directory import RunDirectory  # noqa: E402 - see search.run
 from search.engine.runs import Run, RunLock  # noqa: E402
+from search.engine.snapshots import mirror  # noqa: E402
 from search.environment import INTERRUPTED  # noqa: E402
 from search.record import StudyRecord, TrialRecord  # noqa: E402
 from search.results.confirmed import (  # noqa: E402
@@ -31,9 +32,12 @@ from search.results.confirmed import (  # noqa: E402
     write_confirmations,
 )
 from search.spec import LoadedSpace, Mistake, SpecError, load_space  # noqa: E402
+from search.spec.errors import first_line  # noqa: E402
 from search.spec.nodes import methods_of  # noqa: E402
 from search.spec.schema import LEAST_SEEDS, Confirm  # noqa: E402
 from search.spec.tasks import Task  # noqa: E402
+from search.store import Store, same_place  # noqa: E402
+from search.stored import open_store  # noqa: E402
 from search.tracked import Tracked, track_confirmations  # noqa: E402
 from search.writing import write_atomically  # noqa: E402
 
@@ -211,8 +215,11 @@ def confirm(
     return not failed
 
 
-def write_confirmed(run: Run, studies: Sequence[Confirming]) -> None:
-    """Write the reports of a run whose configurations were confirmed, and MLflow's part of it."""
+def write_confirmed(run: Run, store: Store, studies: Sequence[Confirming]) -> None:
+    """Write the reports of a run whose configurations were confirmed, and MLflow's part of it.
+
+    The run's store gets them as well, where that is another place.
+    """
     from search.report import write_all, write_overview
 
     for directory in run.begun.values():
@@ -220,6 +227,11 @@ def write_confirmed(run: Run, studies: Sequence[Confirming]) -> None:
     if run.several:
         write_overview(run)
     print(run.directory.report)
+    if not same_place(store, run.root):
+        try:
+            mirror(run, store)
+        except OSError as error:
+            print(f"{store} misses what was confirmed: {first_line(error)}", file=sys.stderr)
     # Last: a tracking server that is down must keep nobody waiting for what was found.
     track_confirmations([study.tracked for study in studies])
 
@@ -274,7 +286,7 @@ def _main(options: argparse.Namespace) -> int:
         place = held.enter_context(connected(options.address, options.local))
         check_nodes()
         whole = confirm(studies, None if place.own else deliver(studies[0].loaded))
-        write_confirmed(run, studies)
+        write_confirmed(run, open_store(studies[0].loaded, run), studies)
         return 0 if whole else 1
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from rich.console import Console
@@ -24,6 +24,7 @@ from search.part import Part
 from search.record import StudyRecord, TrialRecord
 from search.report import write_overview
 from search.spec import LoadedSpace
+from search.spec.errors import first_line
 from search.store import Store
 from search.tracked import shown_uri, store_opener
 from search.tracking.follower import Followed, Follower
@@ -104,14 +105,20 @@ class Driver:
                 self._slots,
                 space.failures.hang_minutes,
             )
-        records = []
+        records, whole = [], True
         for part, target in zip(self._parts, followed, strict=True):
-            record, target.files = part.write_results()
+            try:
+                record, target.files = part.write_results()
+            except OSError as error:
+                # The others' results, and what MLflow and the store still lack, must not be lost.
+                told = f"The results of {part.task.name} are not written: {error}"
+                print(f"{told}; search.run --resume writes them.", file=sys.stderr)
+                record, whole = part.engine.record(), False
             target.ended = part.engine.ending is None
             records.append(record)
         if self._run.several:
             write_overview(self._run)
-        self._clear(records)
+        whole = self._clear(records if whole else []) and whole
         problem = follower.close()
         if problem is not None:
             print(f"MLflow misses a part of this run: {problem}", file=sys.stderr)
@@ -121,27 +128,40 @@ class Driver:
                 of_task = f" for {part.task.name}" if self._run.several else ""
                 self._console.print(f"Nothing is left to propose{of_task}: {part.engine.spent}.")
         self._say_goodbye(records)
-        return self._status(records)
+        return self._status(records) or (0 if whole else 1)
 
     def _discard(self, checkpoints: Sequence[str]) -> None:
+        """Delete checkpoints; what cannot be deleted now is no reason to end the search."""
         for checkpoint in checkpoints:
-            self._store.delete(checkpoint)
+            with suppress(OSError):
+                self._store.delete(checkpoint)
 
-    def _clear(self, records: Sequence[StudyRecord]) -> None:
-        """Delete the checkpoints of trials that ended, once their adapters and studies are safe."""
-        there = Checkpoints(self._store)
-        useless = [
-            path
-            for part, record in zip(self._parts, records, strict=True)
-            for path in there.useless_to(record, part.directory)
-        ]
-        if self._snapshots is None:
-            self._discard(useless)
-            return
-        self._snapshots.discard(useless)
-        problem = self._snapshots.close()
+    def _clear(self, records: Sequence[StudyRecord]) -> bool:
+        """Delete the checkpoints of trials that ended, once their adapters and studies are safe.
+
+        Returns:
+            Whether the store has all that it should.
+        """
+        problem = None
+        try:
+            there = Checkpoints(self._store)
+            useless = [
+                path
+                for part, record in zip(self._parts, records, strict=bool(records))
+                for path in there.useless_to(record, part.directory)
+            ]
+            if self._snapshots is None:
+                for path in useless:
+                    self._store.delete(path)
+            else:
+                self._snapshots.discard(useless)
+        except OSError as error:
+            problem = first_line(error)
+        if self._snapshots is not None:
+            problem = self._snapshots.close() or problem
         if problem is not None:
-            print(f"{self._store} misses a part of this run: {problem}", file=sys.stderr)
+            print(f"{self._store} is not as it should be: {problem}", file=sys.stderr)
+        return problem is None
 
     def _followed(self, part: Part) -> Followed:
         study_id = part.study.header.provenance["study_id"]
@@ -178,6 +198,16 @@ class Driver:
         # Of several tasks each must have come to something.
         worked = [bool(r.in_state("complete", "pruned")) or not r.trials for r in records]
         return 0 if all(worked) else 1
+
+
+def deposed_by_another(parts: Sequence[Part]) -> Callable[[], None]:
+    """Ends a search whose store another driver has taken over."""
+
+    def end() -> None:
+        for part in parts:
+            part.engine.end(f"{STOPPED} another driver, which leads this run from the storage now")
+
+    return end
 
 
 def _telling(

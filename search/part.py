@@ -20,8 +20,9 @@ from search.engine.run_directory import RunDirectory
 from search.engine.runs import Run
 from search.engine.study import SearchStudy, StudyHeader, Waiting
 from search.loading import check_same_data
+from search.pareto.front import front
 from search.provenance import provenance
-from search.record import StudyRecord
+from search.record import StudyRecord, TrialRecord
 from search.results.adapters import collect_adapters
 from search.results.confirmed import read_confirmations
 from search.results.files import write_front, write_trials
@@ -104,17 +105,24 @@ class Part:
         """Take in what trials had reached when the driver died, as far as the study lacks it.
 
         Raises:
-            SpecError: the checkpoint that a trial would go on from is not there.
+            SpecError: a checkpoint that is still needed is not there.
         """
-        for trial in self.engine.record().in_state("running", "paused"):
+        record = self.engine.record()
+        for trial in front(record.trials, list(record.objectives)):
+            if not (self.directory.adapters / str(trial.number)).is_dir():
+                self._check_there(trial, checkpoints, "the adapter is to be taken")
+        for trial in record.in_state("running", "paused"):
             newer = checkpoints.newer(trial, self.directory, self.store)
             if trial.state == "running" and newer:
                 self.engine.catch_up(trial.number, newer, time.time())
-            elif trial.rungs and trial.rungs[-1].checkpoint is not None:
-                last = trial.rungs[-1].checkpoint
-                if last not in checkpoints.of(self.directory, trial.number):
-                    what = f"lacks {last}, from which trial {trial.number} would go on"
-                    raise self._loaded.error(Mistake(f"storage {self.store}", what))
+            else:
+                self._check_there(trial, checkpoints, "it would go on")
+
+    def _check_there(self, trial: TrialRecord, checkpoints: Checkpoints, what_for: str) -> None:
+        last = trial.rungs[-1].checkpoint if trial.rungs else None
+        if last is not None and last not in checkpoints.of(self.directory, trial.number):
+            what = f"lacks {last} of trial {trial.number}, from which {what_for}"
+            raise self._loaded.error(Mistake(f"storage {self.store}", what))
 
     @property
     def lane(self) -> Lane:

@@ -96,10 +96,13 @@ class CheckpointNote:
     Attributes:
         settings: of the trial that wrote it.
         report: of the rung at which it was written.
+        sizes: bytes of every other file of the checkpoint, by its path: one that was cut off
+            while it was written is none.
     """
 
     settings: Mapping[str, Any]
     report: RungReport
+    sizes: Mapping[str, int]
 
     FILE: ClassVar[str] = "report.json"
 
@@ -108,8 +111,13 @@ class CheckpointNote:
 
     @classmethod
     def from_json(cls, text: str) -> CheckpointNote:
-        values = json.loads(text)
-        return cls(values["settings"], RungReport.from_plain(values["report"]))
+        """Raises ValueError where the text is no note, or half of one."""
+        try:
+            values = json.loads(text)
+            report = RungReport.from_plain(values["report"])
+            return cls(values["settings"], report, values["sizes"])
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"no note of a checkpoint: {error!r}") from None
 
 
 @dataclass(frozen=True)

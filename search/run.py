@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -29,12 +30,14 @@ from search.checks import (  # noqa: E402
 )
 from search.environment import INTERRUPTED  # noqa: E402
 from search.spec import LoadedSpace, Mistake, SpecError, load_space  # noqa: E402
+from search.spec.section import NAME  # noqa: E402
 from search.spec.tasks import Task  # noqa: E402
 
 if TYPE_CHECKING:
     from search.engine.runs import Run
     from search.part import Part
     from search.spec.schema import Confirm
+    from search.store import Store
     from search.trial.delivery import Delivery
 
 PLAIN_WIDTH = 120
@@ -151,7 +154,7 @@ def _run(options: argparse.Namespace) -> int:
             return 0
 
         # Ray and MLflow take seconds to import; mistakes are told before.
-        from search.driver import Driver
+        from search.driver import Driver, deposed_by_another
         from search.engine.capacity import Capacity, read_plan
         from search.engine.checkpoints import Checkpoints
         from search.engine.snapshots import Snapshots
@@ -174,6 +177,7 @@ def _run(options: argparse.Namespace) -> int:
         if not options.resume:
             held.enter_context(RunLock(run))
             run.check_new()
+            check_unused(run, store)
             write_space(loaded, run.directory)
         check_shared(store)
         studies = run.studies
@@ -186,7 +190,9 @@ def _run(options: argparse.Namespace) -> int:
             there = Checkpoints(store)
             for part in parts:
                 part.catch_up(there)
-        snapshots = None if same_place(store, run.root) else Snapshots(run, store)
+        snapshots = None
+        if not same_place(store, run.root):
+            snapshots = Snapshots(run, store, deposed_by_another(parts))
         driver = Driver(
             loaded, run, parts, store, snapshots, slots, place.why, console, backbone,
             _again(options),
@@ -194,7 +200,7 @@ def _run(options: argparse.Namespace) -> int:
         status = driver.run()
         if loaded.space.confirm is not None and driver.ended_by_itself:
             # One task that came to nothing is no reason not to confirm the others.
-            return max(status, _confirm(run, parts, loaded.space.confirm, backbone))
+            return max(status, _confirm(run, store, parts, loaded.space.confirm, backbone))
         return status
 
 
@@ -212,6 +218,9 @@ def _on_cluster(options: argparse.Namespace, loaded: LoadedSpace, root: Path) ->
         return None
     from search.cluster.handing import Errand, attach, hand_over, stop
 
+    if not re.fullmatch(NAME, root.name):
+        what = f"{root.name!r} is no name for a run on a cluster; take letters, digits, - and _"
+        raise SpecError("command line", [Mistake("--out", what)])
     launcher, why = cluster
     print(f"Running trials on the cluster of {launcher.file}: {why}.", flush=True)
     words = [f"--set={override}" for override in options.overrides]
@@ -221,7 +230,9 @@ def _on_cluster(options: argparse.Namespace, loaded: LoadedSpace, root: Path) ->
     return act(errand, launcher, lambda text: print(text, end="", flush=True))
 
 
-def _confirm(run: Run, parts: Sequence[Part], wanted: Confirm, backbone: Delivery | None) -> int:
+def _confirm(
+    run: Run, store: Store, parts: Sequence[Part], wanted: Confirm, backbone: Delivery | None
+) -> int:
     from search.confirm import confirm, confirming, write_confirmed
 
     parted = [confirming(*part.searched, part.engine.record(), wanted) for part in parts]
@@ -229,7 +240,7 @@ def _confirm(run: Run, parts: Sequence[Part], wanted: Confirm, backbone: Deliver
     if not found:
         return 0
     status = 0 if confirm(found, backbone) else 1
-    write_confirmed(run, found)
+    write_confirmed(run, store, found)
     return status
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,8 @@ from pyarrow.fs import (
     PyFileSystem,
     copy_files,
 )
+
+_OBJECT_STORES = ("s3", "gcs", "abfs")
 
 
 class Store:
@@ -113,17 +114,19 @@ class Store:
     def put(self, source: Path, relative: str) -> None:
         """Write a file; a reader sees the old one or the new one, never half of it."""
         target = self.path(relative)
-        if self.local is None:
-            # An object store shows an object only once it is whole.
+        if self.filesystem.type_name in _OBJECT_STORES:
+            # It shows an object only once that is whole.
             copy_files(str(source), target, LocalFileSystem(), self.filesystem)
             return
-        partial = Path(f"{target}.{uuid.uuid4().hex}")
-        partial.parent.mkdir(parents=True, exist_ok=True)
+        partial = f"{target}.{uuid.uuid4().hex}"
+        self.filesystem.create_dir(posixpath.dirname(target), recursive=True)
         try:
-            shutil.copyfile(source, partial)
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+            copy_files(str(source), partial, LocalFileSystem(), self.filesystem)
+            self.filesystem.move(partial, target)
+        except BaseException:
+            if self.filesystem.get_file_info(partial).type == FileType.File:
+                self.filesystem.delete_file(partial)
+            raise
 
     def get(self, relative: str, target: Path) -> None:
         """Fetch a file; the folder of ``target`` is made.
@@ -133,6 +136,15 @@ class Store:
         """
         target.parent.mkdir(parents=True, exist_ok=True)
         copy_files(self.path(relative), str(target), self.filesystem, LocalFileSystem())
+
+    def sizes(self, relative: str) -> dict[str, int]:
+        """Bytes of every file below a folder, by its path in the folder."""
+        selector = FileSelector(self.path(relative), allow_not_found=True, recursive=True)
+        return {
+            posixpath.relpath(info.path, self.path(relative)): info.size
+            for info in self.filesystem.get_file_info(selector)
+            if info.type == FileType.File
+        }
 
     def read(self, relative: str) -> str | None:
         """The text of a file; None where there is none."""

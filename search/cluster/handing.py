@@ -5,19 +5,22 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from search.cluster.launcher import Launcher, Unreachable
 from search.engine.run_directory import RunDirectory
-from search.engine.runs import Run
+from search.engine.runs import Run, RunLock
 from search.environment import INTERRUPTED, WRONG_INPUT
+from search.results.confirmed import FOLDER as CONFIRMED
 from search.spec import LoadedSpace, Mistake, SpecError
+from search.stored import rungs_of
 
 if TYPE_CHECKING:
     from search.cluster.jobs import Job, Jobs
-    from search.cluster.launcher import Launcher
 
 # On the head, below the folder that deploy/setup.sh installs.
 _HOME = "~/aflora-search"
@@ -42,6 +45,10 @@ class Errand:
     again: str
 
     @property
+    def run(self) -> Run:
+        return Run(self.root, self.loaded.space.task_names)
+
+    @property
     def name(self) -> str:
         return self.root.name
 
@@ -55,13 +62,14 @@ def hand_over(errand: Errand, launcher: Launcher, say: Callable[[str], None]) ->
     """Submit a search, follow it to its end and fetch what it came to; the exit status.
 
     Raises:
-        SpecError: a search of that name runs there, or lies here.
+        SpecError: a search of that name runs there, or something else lies here.
     """
     from search.cluster.jobs import Jobs
 
     if not errand.resume:
-        Run(errand.root, errand.loaded.space.task_names).check_new()
-    with launcher.tunnel() as address:
+        errand.run.check_new()
+    _check_home(errand)
+    with _in_reach(launcher) as address:
         jobs = Jobs(address)
         busy = _running(jobs, errand.name)
         if busy is not None:
@@ -78,13 +86,15 @@ def attach(errand: Errand, launcher: Launcher, say: Callable[[str], None]) -> in
     """Follow a search that was handed over before; the exit status.
 
     Raises:
-        SpecError: the cluster knows of none.
+        SpecError: the cluster knows of none, or something else lies here.
     """
     from search.cluster.jobs import Jobs
 
-    with launcher.tunnel() as address:
-        jobs = Jobs(address)
-        known = jobs.of(errand.name)
+    _check_home(errand)
+    with _in_reach(launcher) as address:
+        known = Jobs(address).of(errand.name)
+    # One whose input was wrong has left the run as the one before had.
+    known = [job for job in known if not (job.over and job.status == WRONG_INPUT)] or known
     if not known:
         what = f"no search of that name was handed to the cluster of {launcher.file}"
         raise SpecError("command line", [Mistake(f"--attach {errand.name}", what)])
@@ -99,7 +109,7 @@ def stop(errand: Errand, launcher: Launcher, say: Callable[[str], None]) -> int:
     """
     from search.cluster.jobs import Jobs
 
-    with launcher.tunnel() as address:
+    with _in_reach(launcher) as address:
         jobs = Jobs(address)
         busy = _running(jobs, errand.name)
         if busy is None:
@@ -108,6 +118,19 @@ def stop(errand: Errand, launcher: Launcher, say: Callable[[str], None]) -> int:
         jobs.stop(busy.id)
     say(f"{busy.id} ends at the next rungs of its trials; --attach shows it.\n")
     return 0
+
+
+@contextmanager
+def _in_reach(launcher: Launcher) -> Iterator[str]:
+    """The tunnel, for what cannot wait: a head that does not answer is told and not waited for."""
+    from search.cluster.jobs import ConnectionLost
+
+    try:
+        with launcher.tunnel() as address:
+            yield address
+    except ConnectionLost as error:
+        what = f"the head's dashboard does not answer: {error}"
+        raise SpecError("command line", [Mistake(f"--cluster {launcher.file}", what)]) from None
 
 
 def _running(jobs: Jobs, name: str) -> Job | None:
@@ -132,42 +155,95 @@ def _see_through(
         return INTERRUPTED
     if job.status == WRONG_INPUT:
         return job.status  # nothing was written there
-    _bring_home(errand, launcher, say)
+    try:
+        _bring_home(errand, launcher, say)
+    except Unreachable as error:
+        note(
+            f"The search is over, and what it came to is not fetched: {error}\n--attach fetches it."
+        )
+        return 1
     if job.status is None:
         note(f"The search ended without saying how: {job.message}")
         return 1
     return job.status
 
 
+def _check_home(errand: Errand) -> None:
+    """Raise SpecError where something other than a run of these tasks lies at the run directory."""
+    run = errand.run
+    if not run.begun:
+        run.check_new()
+        return
+    run.check_resumable()
+
+
 def _bring_home(errand: Errand, launcher: Launcher, say: Callable[[str], None]) -> None:
-    """Fetch the run directory; one of another run stays as it is.
+    """Fetch the run directory; what lies here and is not the same run, or has more, stays as it is.
 
     Raises:
-        SpecError: another run lies here; what was fetched lies beside it then.
+        Unreachable: it cannot be fetched.
+        SpecError: another run lies here, or one that has more; what was fetched lies beside it.
     """
     errand.root.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{errand.name}-", dir=errand.root.parent))
-    launcher.fetch(f"{_HOME}/{errand.there}", partial)
-    fetched = Run.at(partial)
-    here = Run(errand.root, errand.loaded.space.task_names)
+    try:
+        launcher.fetch(f"{_HOME}/{errand.there}", partial)
+    except BaseException:
+        shutil.rmtree(partial)
+        raise
+    fetched = Run(partial, errand.run.tasks)
     if not fetched.begun:
         shutil.rmtree(partial)
         return
-    if here.begun and _identities(here) != _identities(Run(partial, here.tasks)):
-        what = f"holds another run; what the cluster found lies in {partial}"
-        raise SpecError("command line", [Mistake(f"--out {errand.root}", what)])
-    before = partial.with_name(f"{partial.name}-before")
-    if errand.root.exists():
-        errand.root.rename(before)
-    partial.rename(errand.root)
-    shutil.rmtree(before, ignore_errors=True)
-    say(f"\nfetched  {errand.root}\nreport   {RunDirectory(errand.root).report}\n")
+    with RunLock(errand.run):
+        why = _kept_by(errand.run, fetched)
+        if why is not None:
+            what = f"{why}; what the cluster found lies in {partial}"
+            raise SpecError("command line", [Mistake(f"--out {errand.root}", what)])
+        _move_in(fetched, errand.run)
+    shutil.rmtree(partial)
+    say(f"\nfetched  {errand.root}\nreport   {errand.run.directory.report}\n")
 
 
-def _identities(run: Run) -> set[str]:
-    found = set()
-    for directory in run.begun.values():
-        study = directory.open_study()
-        found.add(str(study.header.provenance["study_id"]))
-        study.close()
+def _kept_by(here: Run, fetched: Run) -> str | None:
+    """Why what lies here must not be replaced by what was fetched, or None."""
+    for task, directory in here.begun.items():
+        other = fetched.studies[task]
+        if not other.holds_run:
+            return f"holds {task}, which the cluster's run does not"
+        if directory.elsewhere.exists() or other.elsewhere.exists():
+            # The database that holds the study may answer the head alone.
+            known = [
+                d.elsewhere.read_text() if d.elsewhere.exists() else "" for d in (directory, other)
+            ]
+            if known[0] != known[1]:
+                return "holds another run"
+        elif _identity(directory) != _identity(other):
+            return "holds another run"
+        elif not rungs_of(directory.open_study()) <= rungs_of(other.open_study()):
+            return "holds more of this run than the cluster does"
+        confirmed = {path.name for path in (directory.root / CONFIRMED).glob("*")}
+        if not confirmed <= {path.name for path in (other.root / CONFIRMED).glob("*")}:
+            return "holds confirmations that the cluster's run does not"
+    return None
+
+
+def _move_in(fetched: Run, here: Run) -> None:
+    """Put what was fetched into its place, file by file; the studies last."""
+    studies = {found.study.relative_to(fetched.root) for found in fetched.studies.values()}
+    files = [path.relative_to(fetched.root) for path in fetched.root.rglob("*") if path.is_file()]
+    for directory in here.studies.values():
+        # Left by a driver of this machine, they would be read as parts of the study that comes.
+        for left in directory.root.glob(f"{directory.study.name}-*"):
+            left.unlink()
+    for path in sorted(files, key=lambda path: path in studies):
+        if path.name != here.directory.lock.name:
+            (here.root / path).parent.mkdir(parents=True, exist_ok=True)
+            (fetched.root / path).replace(here.root / path)
+
+
+def _identity(directory: RunDirectory) -> str:
+    study = directory.open_study()
+    found = str(study.header.provenance["study_id"])
+    study.close()
     return found

@@ -58,10 +58,21 @@ def cluster_of(file: str | None, elsewhere: bool) -> tuple[Launcher, str] | None
         return Launcher(Path(file)), f"--cluster {file} was given"
     if elsewhere or not DEFAULT.is_file():
         return None
-    launcher = Launcher(DEFAULT)
-    if not launcher.brought_up_here() or not launcher.answers():
+    try:
+        launcher = Launcher(DEFAULT)
+    except SpecError:
+        return None  # a file that happens to have that name
+    if not launcher.brought_up_here():
+        return None
+    print(f"Looking for the head of the cluster of {DEFAULT} …", file=sys.stderr, flush=True)
+    if not launcher.answers():
+        print("It does not answer.", file=sys.stderr, flush=True)
         return None
     return launcher, f"{DEFAULT} was brought up from this machine"
+
+
+class Unreachable(SpecError):
+    """The head of a cluster does not answer."""
 
 
 class Launcher:
@@ -93,7 +104,9 @@ class Launcher:
                 known = json.loads(note.read_text(encoding="utf-8"))
             except (OSError, ValueError):
                 continue
-            if known.get("config", {}).get("cluster_name") == self._name:
+            if not isinstance(known, dict) or not isinstance(known.get("config"), dict):
+                continue
+            if known["config"].get("cluster_name") == self._name:
                 return True
         return False
 
@@ -110,7 +123,7 @@ class Launcher:
         """Bring a folder of the head here.
 
         Raises:
-            SpecError: it cannot be brought.
+            Unreachable: it cannot be brought.
         """
         target.mkdir(parents=True, exist_ok=True)
         self._run(_FETCH, f"{source}/", f"{target}/")
@@ -120,7 +133,7 @@ class Launcher:
         """The head's dashboard, at an address on this machine's loopback.
 
         Raises:
-            SpecError: the head cannot be reached.
+            Unreachable: the head cannot be reached.
         """
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
@@ -161,11 +174,11 @@ class Launcher:
             raise self._unreachable(ended.stdout + ended.stderr)
         return ended.stdout
 
-    def _unreachable(self, output: str) -> SpecError:
+    def _unreachable(self, output: str) -> Unreachable:
         told = [line.strip() for line in output.splitlines() if line.strip()]
         why = told[-1][:300] if told else "no answer"
         what = f"the head cannot be reached ({why}); has `ray up {self.file}` been run from here?"
-        return SpecError("command line", [Mistake(f"--cluster {self.file}", what)])
+        return Unreachable("command line", [Mistake(f"--cluster {self.file}", what)])
 
 
 def _environment() -> dict[str, str]:

@@ -53,8 +53,7 @@ class Checkpoints:
         known = trial.rungs[-1].index if trial.rungs else 0
         found: dict[int, tuple[RungReport, str]] = {}
         for path in self.of(directory, trial.number):
-            text = store.read(f"{path}/{CheckpointNote.FILE}")
-            note = None if text is None else CheckpointNote.from_json(text)
+            note = _note_of(path, store)
             if note is None or note.settings != trial.settings:
                 continue
             if note.report.rung.index > known:
@@ -68,6 +67,19 @@ class Checkpoints:
         """
         ended = study.in_state("complete", "pruned", "failed")
         return [path for trial in ended for path in self.of(directory, trial.number)]
+
+
+def _note_of(path: str, store: Store) -> CheckpointNote | None:
+    """What a checkpoint says of itself; None for one that is not all there."""
+    text = store.read(f"{path}/{CheckpointNote.FILE}")
+    try:
+        note = None if text is None else CheckpointNote.from_json(text)
+    except ValueError:
+        return None
+    if note is None:
+        return None
+    there = store.sizes(path)
+    return note if all(there.get(name) == size for name, size in note.sizes.items()) else None
 
 
 def _found(store: Store) -> Iterator[tuple[str, str]]:

@@ -128,6 +128,7 @@ class EngineScheduler(NeverRestored, FIFOScheduler):
         self._fleet = fleet
         self._experiment = experiment
         self._discard = discard
+        self._discarded: set[str] = set()
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         if REPORT not in result:
@@ -138,7 +139,9 @@ class EngineScheduler(NeverRestored, FIFOScheduler):
         report = RungReport.from_json(result[REPORT])
         decision = lane.engine.report(number, report, time.time(), checkpoint, attempt_of(trial))
         # Left to Tune, a checkpoint would be gone before the study knew of the next one.
-        self._discard(lane.engine.obsolete_checkpoints(number))
+        obsolete = set(lane.engine.obsolete_checkpoints(number)) - self._discarded
+        self._discarded |= obsolete
+        self._discard(sorted(obsolete))
         # Of several studies one can be over while the others go on.
         goes_on = decision == "continue" and not lane.engine.stopping
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)

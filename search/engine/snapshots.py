@@ -5,7 +5,9 @@ from __future__ import annotations
 import sqlite3
 import tempfile
 import threading
-from collections.abc import Sequence
+import time
+import uuid
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -15,35 +17,45 @@ from search.engine.runs import Run
 from search.spec.errors import first_line
 from search.store import Store
 
-#: A copy is at most twice as old: one that is being written takes its time as well.
+#: Seconds between two looks; while the store answers, a copy is at most twice as old.
 EVERY_SECONDS = 5.0
+#: So long a store may do nothing at the end of a search before it is given up.
 CLOSE_SECONDS = 120.0
+#: Names the driver that leads the run from this store.
+LEADER = ".leader"
 # What a run needs on the machine it is led from alone, and what others write.
-_PARTIAL = ".part"
-_STAYS = ("mlflow.db", "mlflow.db-shm", "mlflow.db-wal", "mlartifacts", TRIALS, ".lock")
+_STAYS = ("mlflow.db", "mlflow.db-shm", "mlflow.db-wal", "mlartifacts", TRIALS, ".lock", LEADER)
 
 
 class Snapshots:
     """Writes what studies hold into a store, in the background and again whenever they change.
 
     A checkpoint that a study has no use for any more is deleted only once the copy of the study
-    has none either: who goes on from the copy finds every checkpoint that it names.
+    has none either: who goes on from the copy finds every checkpoint that it names. At the end, the
+    files of the run come before anything is deleted.
 
-    A store that does not answer costs the search nothing; it is tried again.
+    A store that does not answer costs the search nothing; it is tried again. Once another driver
+    has taken the store over, nothing more is written or deleted.
 
     Args:
         run: whose studies are copied.
         store: of the run.
+        deposed: called once when another driver has taken over.
     """
 
-    def __init__(self, run: Run, store: Store) -> None:
+    def __init__(self, run: Run, store: Store, deposed: Callable[[], None] = lambda: None) -> None:
         self._run = run
         self._store = store
+        self._deposed = deposed
+        self._name = uuid.uuid4().hex
+        self._leads = False
+        self._lost = False
         self._changed: set[str] = set(run.tasks)
         self._obsolete: list[str] = []
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._closing = threading.Event()
+        self._moved = time.monotonic()
         self.problem: str | None = None
         self._thread = threading.Thread(target=self._follow, name="snapshots", daemon=True)
 
@@ -65,11 +77,13 @@ class Snapshots:
 
     def close(self) -> str | None:
         """Write everything that is there now; what went wrong, or None."""
+        self._moved = time.monotonic()
         self._closing.set()
         self._wake.set()
-        self._thread.join(CLOSE_SECONDS)
-        if self._thread.is_alive():
-            return self.problem or f"it did not answer within {CLOSE_SECONDS:g} s"
+        while self._thread.is_alive():
+            self._thread.join(0.2)
+            if time.monotonic() - self._moved > CLOSE_SECONDS:
+                return self.problem or f"it did not answer within {CLOSE_SECONDS:g} s"
         return self.problem
 
     def _follow(self) -> None:
@@ -78,19 +92,27 @@ class Snapshots:
             self._wake.clear()
             closing = self._closing.is_set()
             try:
-                self._write()
-                if closing:
-                    mirror(self._run, self._store)
+                self._write(closing)
                 self.problem = None
             # Whatever an object store does wrong must not end the search; it is kept and told.
             except Exception as error:
                 self.problem = f"{type(error).__name__}: {first_line(error)[:300]}"
                 self._wake.set()
-            if closing:
+            if self._lost:
+                self.problem = "another driver leads the run from there now"
+                self._deposed()
                 return
-            self._closing.wait(EVERY_SECONDS)
+            if closing and self.problem is None:
+                return
+            if closing:
+                time.sleep(min(1.0, EVERY_SECONDS))
+            else:
+                self._closing.wait(EVERY_SECONDS)
 
-    def _write(self) -> None:
+    def _write(self, closing: bool) -> None:
+        self._check_leader()
+        if self._lost:
+            return
         with self._lock:
             # Before the studies are read: what changes meanwhile is written again.
             changed, obsolete = self._changed, self._obsolete
@@ -98,13 +120,29 @@ class Snapshots:
         try:
             for task in sorted(changed):
                 copy_study(self._run.studies[task], self._store)
-            for checkpoint in obsolete:
-                self._store.delete(checkpoint)
+            if closing:
+                mirror(self._run, self._store, self._has_moved)
+            while obsolete:
+                self._store.delete(obsolete[-1])
+                obsolete.pop()
+                self._has_moved()
         except BaseException:
             with self._lock:
                 self._changed |= changed
                 self._obsolete = obsolete + self._obsolete
             raise
+
+    def _check_leader(self) -> None:
+        if self._leads:
+            self._lost = self._store.read(LEADER) != self._name
+            return
+        with tempfile.TemporaryDirectory(prefix="aflora-search-") as folder:
+            (Path(folder) / LEADER).write_text(self._name, encoding="utf-8")
+            self._store.put(Path(folder) / LEADER, LEADER)
+        self._leads = True
+
+    def _has_moved(self) -> None:
+        self._moved = time.monotonic()
 
 
 def copy_study(directory: RunDirectory, store: Store) -> None:
@@ -124,51 +162,69 @@ def copy_study(directory: RunDirectory, store: Store) -> None:
         store.put(copy, directory.below_top(directory.study))
 
 
-def mirror(run: Run, store: Store) -> None:
+def mirror(run: Run, store: Store, moved: Callable[[], None] = lambda: None) -> None:
     """Have the store hold all files of the run, those of its studies excepted, and no adapter more.
 
     What is only of use on this machine stays here: the tracking store, which follows the study
     wherever that goes on.
+
+    Args:
+        run: a run of this machine.
+        store: of the run.
+        moved: called after every file.
     """
-    studies = [run.directory.below_top(found.study) for found in run.studies.values()]
+    studies = tuple(run.directory.below_top(found.study) for found in run.studies.values())
     here = Store.at(run.root)
-    files = [
-        path for path in here.files(without=_STAYS) if not path.startswith(tuple(studies))
-    ]  # fmt: skip
-    for path in files:
-        store.put(run.root / path, path)
+    for path in here.files(without=_STAYS):
+        if not path.startswith(studies):
+            store.put(run.root / path, path)
+            moved()
     for directory in run.studies.values():
         folder = directory.below_top(directory.adapters)
         kept = set(here.names(folder))
         for name in store.names(folder):
             if name not in kept:
                 store.delete(f"{folder}/{name}")
+                moved()
 
 
-def holds_run(run: Run, store: Store) -> bool:
-    """Whether a run of these tasks lies in the store."""
-    return any(store.is_file(path) for path in _studies(run))
+def missing_here(run: Run, store: Store) -> list[str]:
+    """Tasks whose study lies in the store and not on this machine."""
+    begun = run.begun
+    return [
+        task
+        for task, found in run.studies.items()
+        if task not in begun
+        and any(store.is_file(run.directory.below_top(p)) for p in (found.study, found.elsewhere))
+    ]
 
 
-def restore(run: Run, store: Store) -> None:
-    """Fetch a run that lies in the store and not here; its checkpoints stay there.
+def restore(run: Run, store: Store, tasks: Iterable[str]) -> None:
+    """Fetch studies that lie in the store and not here, and all that belongs to them.
 
-    Nothing has its name before all has arrived, and the studies get theirs last: until then the
-    directory holds no run, and fetching can begin anew.
+    Their checkpoints stay there. Nothing has its name before all has arrived, and the studies get
+    theirs last: until then the directory does not hold them, and fetching can begin anew.
+
+    Args:
+        run: of whose directory parts are missing.
+        store: of the run.
+        tasks: whose studies are missing.
     """
-    studies = _studies(run)
-    files = sorted(store.files(without=_STAYS), key=lambda path: path in studies)
-    partials = [run.root / f"{path}{_PARTIAL}" for path in files]
+    missing = [run.studies[task] for task in tasks]
+    studies = {
+        run.directory.below_top(path)
+        for found in missing
+        for path in (found.study, found.elsewhere)
+    }
+    others = [
+        f"{run.directory.below_top(found.root)}/"
+        for found in run.studies.values()
+        if run.several and found not in missing
+    ]
+    wanted = [p for p in store.files(without=_STAYS) if not p.startswith(tuple(others))]
+    files = sorted(wanted, key=lambda path: path in studies)
+    partials = [run.root / f"{path}.part" for path in files]
     for path, partial in zip(files, partials, strict=True):
         store.get(path, partial)
     for path, partial in zip(files, partials, strict=True):
         partial.rename(run.root / path)
-
-
-def _studies(run: Run) -> set[str]:
-    """What makes a directory hold a run, by the paths in its store."""
-    return {
-        run.directory.below_top(path)
-        for found in run.studies.values()
-        for path in (found.study, found.elsewhere)
-    }

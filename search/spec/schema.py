@@ -304,7 +304,7 @@ class Space(Section):
     confirm: Confirm | None = None
     resources: Resources = Resources()
     study: StudyStorage = StudyStorage()
-    storage: str | None = None
+    storage: Annotated[str, Field(min_length=1)] | None = None
     tracking: Tracking = Tracking()
     seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] = 0
 

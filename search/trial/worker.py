@@ -58,7 +58,9 @@ def train(
     transformers.logging.disable_progress_bar()
 
     def report(rung: RungReport, folder: Path) -> None:
-        note = CheckpointNote(config["settings"], rung)
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
+        note = CheckpointNote(config["settings"], rung, sizes)
         (folder / CheckpointNote.FILE).write_text(note.to_json(), encoding="utf-8")
         tune.report({REPORT: rung.to_json()}, checkpoint=tune.Checkpoint.from_directory(folder))
 

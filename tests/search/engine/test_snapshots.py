@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from search.engine import snapshots
 from search.engine.checkpoints import Checkpoints
 from search.engine.run_directory import RunDirectory
 from search.engine.runs import Run
-from search.engine.snapshots import Snapshots, holds_run, restore
+from search.engine.snapshots import LEADER, Snapshots, missing_here
 from search.engine.study import SearchStudy
 from search.record import CheckpointNote, TrialRecord
 from search.spec import SpecError
@@ -30,9 +31,10 @@ class Flaky(Store):
     """A store on a disk that does not answer as long as it is down."""
 
     down = False
+    refuses = ""
 
     def put(self, source: Path, relative: str) -> None:
-        if self.down:
+        if self.down or (self.refuses and self.refuses in relative):
             raise OSError("503 Slow Down")
         super().put(source, relative)
 
@@ -114,12 +116,96 @@ def test_at_the_end_the_store_holds_all_files_and_no_adapter_of_who_left_the_fro
     keeper.start()
     assert keeper.close() is None
     there = ["adapters/4/head.safetensors", "report.html", "space.yaml", "study.db"]
-    assert store.files() == there
+    assert store.files() == [LEADER, *there]
     shutil.rmtree(run.root)
-    assert holds_run(run, store)
-    restore(run, store)
-    assert Store.at(run.root).files() == there
+    assert missing_here(run, store) == ["rte"]
+    fetch_run(run, store)
+    assert Store.at(run.root).files(without=[".lock"]) == there
     run.check_resumable()
+
+
+def test_at_the_end_nothing_is_deleted_before_the_adapters_are_safe(
+    run: Run, store: Flaky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "EVERY_SECONDS", 0.05)
+    new_study(run.root).close()
+    checkpoint = "trials/001/00000-0/checkpoint_1"
+    store.put(run.directory.space, f"{checkpoint}/head")
+    (run.root / "adapters" / "0").mkdir(parents=True)
+    (run.root / "adapters" / "0" / "head").write_text("weights")
+    keeper = Snapshots(run, store)
+    keeper.start()
+    until(lambda: store.is_file("study.db"))
+    store.refuses = "adapters"
+    keeper.discard([checkpoint])
+    closing = threading.Thread(target=keeper.close)
+    keeper._closing.set()
+    closing.start()
+    until(lambda: keeper.problem is not None)
+    assert store.is_folder(checkpoint) or store.is_file("adapters/0/head")
+    store.refuses = ""
+    closing.join(20)
+    assert not closing.is_alive()
+    assert keeper.problem is None
+    assert store.read("adapters/0/head") == "weights"
+    assert not store.is_folder(checkpoint)
+
+
+def test_a_store_that_stays_down_at_the_end_is_told_and_keeps_its_checkpoints(
+    run: Run, store: Flaky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "EVERY_SECONDS", 0.05)
+    monkeypatch.setattr(snapshots, "CLOSE_SECONDS", 0.5)
+    new_study(run.root).close()
+    checkpoint = "trials/001/00000-0/checkpoint_1"
+    store.put(run.directory.space, f"{checkpoint}/head")
+    store.down = True
+    keeper = Snapshots(run, store)
+    keeper.discard([checkpoint])
+    keeper.start()
+    assert keeper.close() == "OSError: 503 Slow Down"
+    assert store.is_folder(checkpoint)
+
+
+def test_who_was_taken_over_writes_and_deletes_nothing_more(
+    run: Run, store: Flaky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "EVERY_SECONDS", 0.05)
+    new_study(run.root).close()
+    deposed: list[bool] = []
+    first = Snapshots(run, store, lambda: deposed.append(True))
+    first.start()
+    until(lambda: store.is_file("study.db"))
+    second = Snapshots(run, store)
+    second.start()
+    until(lambda: second._leads)
+    checkpoint = "trials/001/00000-0/checkpoint_1"
+    store.put(run.directory.space, f"{checkpoint}/head")
+    first.discard([checkpoint])
+    until(lambda: bool(deposed))
+    assert first.close() == "another driver leads the run from there now"
+    assert store.is_folder(checkpoint)
+    assert second.close() is None
+    assert deposed == [True]
+
+
+def test_a_task_that_is_missing_here_is_fetched_and_not_begun_anew(
+    tmp_path: Path, store: Flaky
+) -> None:
+    made = Run(tmp_path / "here" / "two", ("rte", "cola"))
+    made.root.mkdir(parents=True)
+    made.directory.space.write_text("tasks: [rte, cola]\n")
+    for directory in made.studies.values():
+        directory.root.mkdir()
+        directory.space.write_text("tasks: [x]\n")
+        new_study(directory.root).close()
+    for directory in made.studies.values():
+        snapshots.copy_study(directory, store)
+    kept = (made.root / "rte" / "study.db").stat().st_ino
+    shutil.rmtree(made.root / "cola")
+    fetch_run(made, store)
+    assert made.is_complete
+    assert (made.root / "rte" / "study.db").stat().st_ino == kept
 
 
 def test_a_machine_that_is_behind_another_one_is_told(run: Run, store: Flaky) -> None:
@@ -153,14 +239,22 @@ def test_rungs_whose_reports_were_lost_are_taken_in_from_their_checkpoints(
     engine.report(0, report(first.settings, 1), 5.0, "trials/001/00000-0/checkpoint_1")
 
     def leave(path: str, settings: object, index: int, folder: Path) -> None:
-        note = CheckpointNote(dict(settings), report(settings, index))  # type: ignore
+        (folder / "head").write_text("weights")
+        note = CheckpointNote(dict(settings), report(settings, index), {"head": 7})  # type: ignore
         (folder / "note").write_text(note.to_json())
+        store.put(folder / "head", f"trials/001/{path}/head")
         store.put(folder / "note", f"trials/001/{path}/{CheckpointNote.FILE}")
 
     scratch = run.root.parent
     leave("00000-0/checkpoint_1", first.settings, 1, scratch)
     leave("00000-0/checkpoint_3", first.settings, 3, scratch)
     leave("00000-0/checkpoint_2", first.settings, 2, scratch)
+    # Two were cut off while they were written.
+    leave("00000-0/checkpoint_4", first.settings, 4, scratch)
+    (scratch / "head").write_text("wei")
+    store.put(scratch / "head", "trials/001/00000-0/checkpoint_4/head")
+    (scratch / "note").write_text('{"settings": {')
+    store.put(scratch / "note", f"trials/001/00002-0/checkpoint_2/{CheckpointNote.FILE}")
     # The third trial's number was given to other settings before the study was lost.
     leave("00002-0/checkpoint_1", first.settings, 1, scratch)
     # This one had come to its end.
