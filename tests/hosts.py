@@ -20,6 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 NETWORK = "10.77.0"
 BRIDGE = "afl-bridge"
+TRIED = "afl-tried"
 NEEDED = ("unshare", "setpriv", "nsenter", "ip", "rsync", "ssh", "ssh-keygen")
 SSHD = "/usr/sbin/sshd"
 
@@ -79,6 +80,13 @@ def what_is_missing() -> str | None:
     )  # fmt: skip
     if tried.returncode != 0:
         return f"namespaces cannot be made here: {tried.stderr.strip()}"
+    for kind in (["type", "bridge"], ["type", "veth", "peer", "name", f"{TRIED}-in"]):
+        tried = subprocess.run(
+            ["ip", "link", "add", TRIED, *kind], capture_output=True, text=True, check=False
+        )
+        subprocess.run(["ip", "link", "delete", TRIED], capture_output=True, check=False)
+        if tried.returncode != 0:
+            return f"a {kind[1]} cannot be made here: {tried.stderr.strip()}"
     return None
 
 

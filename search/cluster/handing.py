@@ -64,13 +64,10 @@ def hand_over(errand: Errand, launcher: Launcher, say: Callable[[str], None]) ->
     Raises:
         SpecError: a search of that name runs there, or something else lies here.
     """
-    from search.cluster.jobs import Jobs
-
     if not errand.resume:
         errand.run.check_new()
     _check_home(errand)
-    with _in_reach(launcher) as address:
-        jobs = Jobs(address)
+    with _in_reach(launcher) as jobs:
         busy = _running(jobs, errand.name)
         if busy is not None:
             what = f"is being searched there ({busy.id}); --attach shows it"
@@ -88,11 +85,9 @@ def attach(errand: Errand, launcher: Launcher, say: Callable[[str], None]) -> in
     Raises:
         SpecError: the cluster knows of none, or something else lies here.
     """
-    from search.cluster.jobs import Jobs
-
     _check_home(errand)
-    with _in_reach(launcher) as address:
-        known = Jobs(address).of(errand.name)
+    with _in_reach(launcher) as jobs:
+        known = jobs.of(errand.name)
     # One whose input was wrong has left the run as the one before had.
     known = [job for job in known if not (job.over and job.status == WRONG_INPUT)] or known
     if not known:
@@ -107,10 +102,7 @@ def stop(errand: Errand, launcher: Launcher, say: Callable[[str], None]) -> int:
     Raises:
         SpecError: none of that name runs.
     """
-    from search.cluster.jobs import Jobs
-
-    with _in_reach(launcher) as address:
-        jobs = Jobs(address)
+    with _in_reach(launcher) as jobs:
         busy = _running(jobs, errand.name)
         if busy is None:
             what = f"no search of that name runs on the cluster of {launcher.file}"
@@ -121,13 +113,13 @@ def stop(errand: Errand, launcher: Launcher, say: Callable[[str], None]) -> int:
 
 
 @contextmanager
-def _in_reach(launcher: Launcher) -> Iterator[str]:
-    """The tunnel, for what cannot wait: a head that does not answer is told and not waited for."""
-    from search.cluster.jobs import ConnectionLost
+def _in_reach(launcher: Launcher) -> Iterator[Jobs]:
+    """The cluster's jobs, for what cannot wait long: a head that does not answer is told."""
+    from search.cluster.jobs import ConnectionLost, jobs_at
 
     try:
         with launcher.tunnel() as address:
-            yield address
+            yield jobs_at(address)
     except ConnectionLost as error:
         what = f"the head's dashboard does not answer: {error}"
         raise SpecError("command line", [Mistake(f"--cluster {launcher.file}", what)]) from None

@@ -29,6 +29,7 @@ SPACE_FILE = "space.yaml"
 #: A search that is told to stop lets its trials come to their next rung.
 STOP_SECONDS = 3600
 RETRY_SECONDS = 5.0
+ANSWER_SECONDS = 60.0
 _CHATTY = (
     "ray.dashboard.modules.dashboard_sdk",
     "ray.dashboard.modules.job.sdk",
@@ -153,6 +154,23 @@ class Jobs:
 
         with _told_in_words():
             return asyncio.run(read())
+
+
+def jobs_at(address: str) -> Jobs:
+    """The jobs at an address that was just opened; a busy head may take its time to answer.
+
+    Raises:
+        SpecError: as :class:`Jobs` does.
+        ConnectionLost: it has not answered for a minute.
+    """
+    last = time.monotonic() + ANSWER_SECONDS
+    while True:
+        try:
+            return Jobs(address)
+        except ConnectionLost:
+            if time.monotonic() > last:
+                raise
+        time.sleep(1)
 
 
 @contextmanager

