@@ -105,7 +105,7 @@ class Driver:
                 self._slots,
                 space.failures.hang_minutes,
             )
-        records, whole = [], True
+        records, written = [], []
         for part, target in zip(self._parts, followed, strict=True):
             try:
                 record, target.files = part.write_results()
@@ -113,12 +113,14 @@ class Driver:
                 # The others' results, and what MLflow and the store still lack, must not be lost.
                 told = f"The results of {part.task.name} are not written: {error}"
                 print(f"{told}; search.run --resume writes them.", file=sys.stderr)
-                record, whole = part.engine.record(), False
+                record = part.engine.record()
+            else:
+                written.append((part, record))
             target.ended = part.engine.ending is None
             records.append(record)
         if self._run.several:
             write_overview(self._run)
-        whole = self._clear(records if whole else []) and whole
+        whole = self._clear(written) and len(written) == len(records)
         problem = follower.close()
         if problem is not None:
             print(f"MLflow misses a part of this run: {problem}", file=sys.stderr)
@@ -131,34 +133,32 @@ class Driver:
         return self._status(records) or (0 if whole else 1)
 
     def _discard(self, checkpoints: Sequence[str]) -> None:
-        """Delete checkpoints; what cannot be deleted now is no reason to end the search."""
+        """Delete checkpoints; what cannot be deleted now is tried again, and told, in the end."""
         for checkpoint in checkpoints:
             with suppress(OSError):
                 self._store.delete(checkpoint)
 
-    def _clear(self, records: Sequence[StudyRecord]) -> bool:
+    def _clear(self, written: Sequence[tuple[Part, StudyRecord]]) -> bool:
         """Delete the checkpoints of trials that ended, once their adapters and studies are safe.
+
+        Args:
+            written: those whose results are.
 
         Returns:
             Whether the store has all that it should.
         """
-        problem = None
+        problem, useless = None, []
         try:
             there = Checkpoints(self._store)
-            useless = [
-                path
-                for part, record in zip(self._parts, records, strict=bool(records))
-                for path in there.useless_to(record, part.directory)
-            ]
+            for part, record in written:
+                useless += there.useless_to(record, part.directory)
             if self._snapshots is None:
                 for path in useless:
                     self._store.delete(path)
-            else:
-                self._snapshots.discard(useless)
         except OSError as error:
             problem = first_line(error)
         if self._snapshots is not None:
-            problem = self._snapshots.close() or problem
+            problem = self._snapshots.close(useless) or problem
         if problem is not None:
             print(f"{self._store} is not as it should be: {problem}", file=sys.stderr)
         return problem is None

@@ -61,11 +61,11 @@ def test_kubernetes_starts_the_same_scripts_with_a_token_from_a_secret() -> None
         (container,) = group["template"]["spec"]["containers"]
         assert (ROOT / "deploy" / script).is_file()
         assert container["command"][:2] == ["bash", "-c"]
-        assert container["command"][2].startswith(f"bash ~/aflora-search/deploy/{script} ")
+        assert container["command"][2].startswith(f"bash /opt/aflora-search/deploy/{script} ")
         token, mode = container["env"]
         assert token["name"] == "RAY_AUTH_TOKEN"
         assert "secretKeyRef" in token["valueFrom"]
         assert mode == {"name": "RAY_AUTH_MODE", "value": "token"}
     lock = (ROOT / "constraints.txt").read_text().splitlines()
     assert f"ray=={spec['rayVersion']}" in lock
-    assert "bash /root/aflora-search/deploy/setup.sh" in (ROOT / "deploy/Dockerfile").read_text()
+    assert "bash /opt/aflora-search/deploy/setup.sh" in (ROOT / "deploy/Dockerfile").read_text()

@@ -64,9 +64,10 @@ def hand_over(errand: Errand, launcher: Launcher, say: Callable[[str], None]) ->
     Raises:
         SpecError: a search of that name runs there, or something else lies here.
     """
-    if not errand.resume:
+    if errand.resume:
+        _check_home(errand)
+    else:
         errand.run.check_new()
-    _check_home(errand)
     with _in_reach(launcher) as jobs:
         busy = _running(jobs, errand.name)
         if busy is not None:

@@ -52,6 +52,7 @@ class Snapshots:
         self._lost = False
         self._changed: set[str] = set(run.tasks)
         self._obsolete: list[str] = []
+        self._obsolete_at_last: list[str] = []
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._closing = threading.Event()
@@ -75,8 +76,14 @@ class Snapshots:
             self._obsolete += checkpoints
         self._wake.set()
 
-    def close(self) -> str | None:
-        """Write everything that is there now; what went wrong, or None."""
+    def close(self, obsolete: Sequence[str] = ()) -> str | None:
+        """Write everything that is there now; what went wrong, or None.
+
+        Args:
+            obsolete: checkpoints that nobody needs once the files of the run are in the store.
+        """
+        with self._lock:
+            self._obsolete_at_last += obsolete
         self._moved = time.monotonic()
         self._closing.set()
         self._wake.set()
@@ -117,6 +124,9 @@ class Snapshots:
             # Before the studies are read: what changes meanwhile is written again.
             changed, obsolete = self._changed, self._obsolete
             self._changed, self._obsolete = set(), []
+            if closing:
+                obsolete = obsolete + self._obsolete_at_last
+                self._obsolete_at_last = []
         try:
             for task in sorted(changed):
                 copy_study(self._run.studies[task], self._store)
@@ -129,7 +139,10 @@ class Snapshots:
         except BaseException:
             with self._lock:
                 self._changed |= changed
-                self._obsolete = obsolete + self._obsolete
+                if closing:
+                    self._obsolete_at_last = obsolete
+                else:
+                    self._obsolete = obsolete + self._obsolete
             raise
 
     def _check_leader(self) -> None:
