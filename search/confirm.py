@@ -8,7 +8,7 @@ import json
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,6 +76,11 @@ class Confirming:
         self._seeds = [loaded.space.seed + 1 + at for at in range(wanted.seeds)]
         self._members = chosen(study, wanted.top)
 
+    @property
+    def has_complete(self) -> bool:
+        """Whether there is anything that could be trained again."""
+        return bool(self._study.in_state("complete"))
+
     def begin(self, say: Callable[[str], None]) -> list[tuple[int, TrialRecord]]:
         """Say what will be done; seed and trial of every training that is not done yet."""
         self._folder.mkdir(exist_ok=True)
@@ -142,19 +147,15 @@ class Confirming:
         )
 
 
-def confirming(
-    loaded: LoadedSpace,
-    task: Task,
-    data: Any,
-    directory: RunDirectory,
-    study: StudyRecord,
-    wanted: Confirm,
-) -> Confirming | None:
-    """What is to be trained again of a study; None, and a word on it, where nothing is complete."""
-    if not study.in_state("complete"):
-        print(f"No trial is complete on {study.task}: nothing is confirmed there.")
-        return None
-    return Confirming(loaded, task, data, directory, study, wanted)
+def worth_confirming(studies: Iterable[Confirming]) -> list[Confirming]:
+    """Those of which something is complete; a word on each of the others."""
+    found = []
+    for study in studies:
+        if study.has_complete:
+            found.append(study)
+        else:
+            print(f"No trial is complete on {study.task.name}: nothing is confirmed there.")
+    return found
 
 
 def confirm(
@@ -279,8 +280,7 @@ def _main(options: argparse.Namespace) -> int:
         raise SpecError(options.run, [Mistake("(folder)", "holds no run (no study.db)")])
     with ExitStack() as held:
         held.enter_context(RunLock(run))
-        found = [_read(directory, options) for directory in run.begun.values()]
-        studies = [study for study in found if study is not None]
+        studies = worth_confirming([_read(d, options) for d in run.begun.values()])
         if not studies:
             raise SpecError(options.run, [Mistake("RUN", "has no complete trial to confirm")])
         place = held.enter_context(connected(options.address, options.local))
@@ -290,8 +290,8 @@ def _main(options: argparse.Namespace) -> int:
         return 0 if whole else 1
 
 
-def _read(directory: RunDirectory, options: argparse.Namespace) -> Confirming | None:
-    """What is to be confirmed of a study; None where nothing is complete."""
+def _read(directory: RunDirectory, options: argparse.Namespace) -> Confirming:
+    """What is to be confirmed of a study."""
     from search.loading import check_same_data, prepare_data, read_task
 
     loaded = load_space(directory.space, options.overrides, resumed=True)
@@ -305,7 +305,7 @@ def _read(directory: RunDirectory, options: argparse.Namespace) -> Confirming | 
     check_same_data(loaded, study, data)
     record = study.record(study.trials())
     study.close()
-    return confirming(loaded, task, data, directory, record, loaded.space.confirm or Confirm())
+    return Confirming(loaded, task, data, directory, record, loaded.space.confirm or Confirm())
 
 
 def _check_unchanged(loaded: LoadedSpace, before: LoadedSpace) -> None:

@@ -233,10 +233,11 @@ def _on_cluster(options: argparse.Namespace, loaded: LoadedSpace, root: Path) ->
 def _confirm(
     run: Run, store: Store, parts: Sequence[Part], wanted: Confirm, backbone: Delivery | None
 ) -> int:
-    from search.confirm import confirm, confirming, write_confirmed
+    from search.confirm import Confirming, confirm, worth_confirming, write_confirmed
 
-    parted = [confirming(*part.searched, part.engine.record(), wanted) for part in parts]
-    found = [study for study in parted if study is not None]
+    found = worth_confirming(
+        Confirming(*part.searched, part.engine.record(), wanted) for part in parts
+    )
     if not found:
         return 0
     status = 0 if confirm(found, backbone) else 1

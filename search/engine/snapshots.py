@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from search.background import Background
 from search.engine.checkpoints import TRIALS
 from search.engine.run_directory import RunDirectory
 from search.engine.runs import Run
@@ -54,27 +55,31 @@ class Snapshots:
         self._obsolete: list[str] = []
         self._obsolete_at_last: list[str] = []
         self._lock = threading.Lock()
-        self._wake = threading.Event()
-        self._closing = threading.Event()
         self._moved = time.monotonic()
-        self.problem: str | None = None
-        self._thread = threading.Thread(target=self._follow, name="snapshots", daemon=True)
+        self._thread = Background(
+            "snapshots", self._look, lambda problem: EVERY_SECONDS, insists=True
+        )
+
+    @property
+    def problem(self) -> str | None:
+        """What went wrong the last time something was written, or None."""
+        return self._thread.problem
 
     def start(self) -> None:
-        self._wake.set()
+        self._thread.wake()
         self._thread.start()
 
     def changed(self, task: str) -> None:
         """The study of a task holds more than its copy."""
         with self._lock:
             self._changed.add(task)
-        self._wake.set()
+        self._thread.wake()
 
     def discard(self, checkpoints: Sequence[str]) -> None:
         """Delete checkpoints that the studies, as they are now, do not need."""
         with self._lock:
             self._obsolete += checkpoints
-        self._wake.set()
+        self._thread.wake()
 
     def close(self, obsolete: Sequence[str] = ()) -> str | None:
         """Write everything that is there now; what went wrong, or None.
@@ -84,37 +89,23 @@ class Snapshots:
         """
         with self._lock:
             self._obsolete_at_last += obsolete
-        self._moved = time.monotonic()
-        self._closing.set()
-        self._wake.set()
-        while self._thread.is_alive():
-            self._thread.join(0.2)
-            if time.monotonic() - self._moved > CLOSE_SECONDS:
-                return self.problem or f"it did not answer within {CLOSE_SECONDS:g} s"
-        return self.problem
+        self._has_moved()
+        return self._thread.close(
+            lambda: self._moved + CLOSE_SECONDS - time.monotonic(),
+            f"it did not answer within {CLOSE_SECONDS:g} s",
+        )
 
-    def _follow(self) -> None:
-        while True:
-            self._wake.wait()
-            self._wake.clear()
-            closing = self._closing.is_set()
-            try:
-                self._write(closing)
-                self.problem = None
-            # Whatever an object store does wrong must not end the search; it is kept and told.
-            except Exception as error:
-                self.problem = f"{type(error).__name__}: {first_line(error)[:300]}"
-                self._wake.set()
-            if self._lost:
-                self.problem = "another driver leads the run from there now"
-                self._deposed()
-                return
-            if closing and self.problem is None:
-                return
-            if closing:
-                time.sleep(min(1.0, EVERY_SECONDS))
-            else:
-                self._closing.wait(EVERY_SECONDS)
+    def _look(self, closing: bool) -> str | None:
+        try:
+            self._write(closing)
+        # Whatever an object store does wrong must not end the search; it is kept and told.
+        except Exception as error:
+            return f"{type(error).__name__}: {first_line(error)[:300]}"
+        if self._lost:
+            self._deposed()
+            self._thread.end()
+            return "another driver leads the run from there now"
+        return None
 
     def _write(self, closing: bool) -> None:
         self._check_leader()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from search.background import Background
 from search.record import StudyRecord
 from search.spec.errors import first_line
 from search.tracking.mlflow_store import MLflowStore
@@ -57,10 +58,14 @@ class Follower:
     def __init__(self, studies: Sequence[Followed]) -> None:
         self._studies = studies
         self._changed: set[int] = set()
-        self._wake = threading.Event()
-        self._closing = threading.Event()
-        self.problem: str | None = None
-        self._thread = threading.Thread(target=self._follow, name="tracking", daemon=True)
+        self._thread = Background(
+            "tracking", self._write, lambda problem: RETRY_SECONDS if problem else 0.0
+        )
+
+    @property
+    def problem(self) -> str | None:
+        """What went wrong the last time something was written, or None."""
+        return self._thread.problem
 
     def start(self) -> None:
         self._thread.start()
@@ -68,7 +73,7 @@ class Follower:
     def wake(self, index: int = 0) -> None:
         """The study at an index has changed."""
         self._changed.add(index)
-        self._wake.set()
+        self._thread.wake()
 
     def close(self) -> str | None:
         """Write everything, the result files too; what went wrong, or None.
@@ -76,28 +81,13 @@ class Follower:
         Waits at most a minute for each study; a store that does not answer is left then.
         """
         self._changed.update(range(len(self._studies)))
-        self._closing.set()
-        self._wake.set()
         seconds = FINISH_SECONDS * len(self._studies)
-        self._thread.join(seconds)
-        if self._thread.is_alive():
-            return self.problem or f"it did not answer within {seconds:g} s"
-        return self.problem
+        last = time.monotonic() + seconds
+        gave_up = f"it did not answer within {seconds:g} s"
+        return self._thread.close(lambda: last - time.monotonic(), gave_up)
 
-    def _follow(self) -> None:
-        while True:
-            self._wake.wait()
-            self._wake.clear()
-            closing = self._closing.is_set()
-            self._write(closing)
-            if closing:
-                return
-            if self.problem is not None:
-                self._closing.wait(RETRY_SECONDS)
-                self._wake.set()
-
-    def _write(self, closing: bool) -> None:
-        self.problem = None
+    def _write(self, closing: bool) -> str | None:
+        problem = None
         for index in sorted(self._changed.copy()):
             # Before it is read: what changes meanwhile is written again.
             self._changed.discard(index)
@@ -106,4 +96,5 @@ class Follower:
             # Whatever a tracking store does wrong must not end the search; it is kept and told.
             except Exception as error:
                 self._changed.add(index)
-                self.problem = f"{type(error).__name__}: {first_line(error)[:300]}"
+                problem = f"{type(error).__name__}: {first_line(error)[:300]}"
+        return problem

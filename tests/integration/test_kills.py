@@ -31,20 +31,28 @@ def command(out: Path, *options: str) -> list[str]:
     return [*words, "--out", str(out), *(f"--set={each}" for each in SMALL), *options]
 
 
-def test_a_copy_of_a_killed_run_goes_on_without_what_ray_left_behind(tmp_path: Path) -> None:
-    out = tmp_path / "run"
+def kill_in_the_middle(words: list[str]) -> None:
+    """Start a search and kill it with all of Ray when its third trial is half through."""
     running = subprocess.Popen(
-        command(out), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     assert running.stdout is not None
+    told = ""
     for line in running.stdout:
+        told += line
         if "trial 2" in line and "50% done" in line:
             break
+    assert running.poll() is None, told
     below = psutil.Process(running.pid).children(recursive=True)
     os.kill(running.pid, signal.SIGKILL)
     running.wait(60)
     for process in below:
         kill._kill(process)
+
+
+def test_a_copy_of_a_killed_run_goes_on_without_what_ray_left_behind(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    kill_in_the_middle(command(out))
     before = {trial.number: trial for trial in RunDirectory(out).open_study().trials()}
     assert before[2].state == "running"
     copy = tmp_path / "elsewhere" / "copy"

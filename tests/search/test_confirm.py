@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from search import tracked
-from search.confirm import confirming
+from search.confirm import Confirming, worth_confirming
 from search.engine.run_directory import RunDirectory
 from search.results.confirmed import Confirmation
 from search.spec import LoadedSpace, load_space
 from search.spec.schema import Confirm
-from search.spec.tasks import TASKS
+from search.trial.data import prepare, task_of
 from tests.search.records import study, trial
 from tests.search.spec.spaces import changed
 
@@ -33,11 +33,19 @@ def loaded(folder: Path, **change: object) -> LoadedSpace:
 def test_a_task_of_which_nothing_is_complete_is_told_and_left_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    nothing = study(trial(0, "pruned"), trial(1, "failed"))
-    directory = RunDirectory(tmp_path / "rte", tmp_path)
-    found = confirming(loaded(tmp_path), TASKS["rte"], None, directory, nothing, Confirm())
-    assert found is None
-    assert capsys.readouterr().out == "No trial is complete on rte: nothing is confirmed there.\n"
+    data = {"generated": {"train": 60, "validation": 20}}
+    space = load_space(changed(tmp_path, tasks=["negation"], data=data)).for_task("negation")
+    task = task_of(space.space)
+    nothing, something = study(trial(0, "pruned"), trial(1, "failed")), study(trial(0))
+    directory = RunDirectory(tmp_path / "negation", tmp_path)
+    rows = prepare(space.space, task)
+    made = [
+        Confirming(space, task, rows, directory, record, Confirm())
+        for record in (nothing, something)
+    ]
+    assert worth_confirming(made) == made[1:]
+    told = capsys.readouterr().out
+    assert told == "No trial is complete on negation: nothing is confirmed there.\n"
     assert not directory.root.exists()
 
 
