@@ -20,7 +20,7 @@ environment.prepare()
 from search.engine.run_directory import RunDirectory  # noqa: E402 - see search.run
 from search.engine.runs import Run, RunLock  # noqa: E402
 from search.engine.snapshots import mirror  # noqa: E402
-from search.environment import INTERRUPTED  # noqa: E402
+from search.environment import INTERRUPTED, WRONG_INPUT  # noqa: E402
 from search.record import StudyRecord, TrialRecord  # noqa: E402
 from search.results.confirmed import (  # noqa: E402
     FOLDER,
@@ -255,7 +255,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.seeds is not None and options.seeds < LEAST_SEEDS:
         what = f"is {options.seeds}; fewer than {LEAST_SEEDS} tell nothing of noise"
         print(SpecError("command line", [Mistake("--seeds", what)]), file=sys.stderr)
-        return 2
+        return WRONG_INPUT
     if options.seeds is not None:
         options.overrides.append(f"confirm.seeds={options.seeds}")
     if options.top is not None:
@@ -264,7 +264,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _main(options)
     except SpecError as error:
         print(error, file=sys.stderr)
-        return 2
+        return WRONG_INPUT
     except KeyboardInterrupt:
         print("stopped; the same command goes on", file=sys.stderr)
         return INTERRUPTED

@@ -15,6 +15,7 @@ environment.prepare()
 from search.engine.importance import importances  # noqa: E402 - see search.run
 from search.engine.run_directory import RunDirectory  # noqa: E402 - see search.run
 from search.engine.runs import Run  # noqa: E402
+from search.environment import WRONG_INPUT  # noqa: E402
 from search.record import StudyRecord  # noqa: E402
 from search.results.comparison import (  # noqa: E402
     as_markdown,
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(run.directory.report)
     except (SpecError, ValueError) as error:
         print(f"{options.run}: {error}", file=sys.stderr)
-        return 2
+        return WRONG_INPUT
     return 0
 
 

@@ -28,7 +28,7 @@ from search.checks import (  # noqa: E402
     check_same_tasks,
     check_schedules,
 )
-from search.environment import INTERRUPTED  # noqa: E402
+from search.environment import INTERRUPTED, WRONG_INPUT  # noqa: E402
 from search.spec import LoadedSpace, Mistake, SpecError, load_space  # noqa: E402
 from search.spec.section import NAME  # noqa: E402
 from search.spec.tasks import Task  # noqa: E402
@@ -100,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(options)
     except SpecError as error:
         print(error, file=sys.stderr)
-        return 2
+        return WRONG_INPUT
     except KeyboardInterrupt:
         print("stopped at once; --resume goes on with a run that had begun", file=sys.stderr)
         return INTERRUPTED

@@ -11,11 +11,12 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[1]
 NETWORK = "10.77.0"
@@ -179,7 +180,7 @@ class Hosts:
             )  # fmt: skip
         host = Host(name, address, home, process)
         self._made.append(host)
-        until((files / "ready").exists, process)
+        _booted((files / "ready").exists, process)
         subprocess.run(["ip", "link", "delete", host.link], capture_output=True, check=False)
         run("ip", "link", "add", host.link, "type", "veth", "peer", "name", f"{host.link}-in")
         run(
@@ -187,7 +188,7 @@ class Hosts:
         )
         run("ip", "link", "set", host.link, "master", BRIDGE, "up")
         (files / "connected").touch()
-        until(lambda: _answers(address), process)
+        _booted(lambda: _answers(address), process)
         return host
 
     def shut_down(self) -> None:
@@ -236,13 +237,14 @@ def _answers(address: str) -> bool:
     return True
 
 
-def until(holds: object, process: subprocess.Popen[bytes], seconds: float = 30.0) -> None:
-    """Wait for something; a host that died on the way is an error."""
-    last = time.monotonic() + seconds
-    while not holds():  # type: ignore[operator]
+def _booted(holds: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    """Wait for a step of a host's start; one that died on the way is an error."""
+
+    def alive_and_well() -> bool:
         assert process.poll() is None, "the host did not boot"
-        assert time.monotonic() < last, "waited in vain"
-        time.sleep(0.05)
+        return holds()
+
+    until(alive_and_well, 30)
 
 
 def run(*words: str) -> None:

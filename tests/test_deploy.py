@@ -6,6 +6,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import jsonschema
+import kubernetes_validate
 import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
@@ -14,6 +16,62 @@ ROOT = Path(__file__).resolve().parents[1]
 FILES = (ROOT / "cluster.yaml", ROOT / "deploy" / "onprem.yaml")
 SAME = ("setup_commands", "head_start_ray_commands", "worker_start_ray_commands", "file_mounts",
         "rsync_exclude")  # fmt: skip
+KUBERAY = ROOT / "deploy" / "kuberay.yaml"
+# What the operator's CRD says of a RayCluster itself; the pods in it are Kubernetes' own.
+_GROUP = {
+    "rayStartParams": {"type": "object", "additionalProperties": {"type": "string"}},
+    "template": {"type": "object"},
+}
+_COUNT = {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1}
+_HEAD = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["rayStartParams", "template"],
+    "properties": _GROUP
+    | {
+        "serviceType": {"type": "string"},
+        "headService": {"type": "object"},
+        "enableIngress": {"type": "boolean"},
+    },
+}
+_WORKERS = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["groupName", "maxReplicas", "minReplicas", "rayStartParams", "template"],
+    "properties": _GROUP
+    | {
+        "groupName": {"type": "string"},
+        "replicas": _COUNT,
+        "minReplicas": _COUNT,
+        "maxReplicas": _COUNT,
+        "numOfHosts": _COUNT,
+        "scaleStrategy": {"type": "object"},
+    },
+}
+RAY_CLUSTER = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["apiVersion", "kind", "metadata", "spec"],
+    "properties": {
+        "apiVersion": {"const": "ray.io/v1"},
+        "kind": {"const": "RayCluster"},
+        "metadata": {"type": "object"},
+        "spec": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["headGroupSpec"],
+            "properties": {
+                "rayVersion": {"type": "string"},
+                "headGroupSpec": _HEAD,
+                "workerGroupSpecs": {"type": "array", "items": _WORKERS},
+                "enableInTreeAutoscaling": {"type": "boolean"},
+                "autoscalerOptions": {"type": "object"},
+                "headServiceAnnotations": {"type": "object"},
+                "suspend": {"type": "boolean"},
+            },
+        },
+    },
+}
 PORTS = ("AUTOSCALER_METRIC_PORT", "DASHBOARD_METRIC_PORT")
 
 
@@ -53,8 +111,46 @@ def test_nothing_that_starts_is_open() -> None:
     assert "mlflow server --host 127.0.0.1" in (deploy / "start_mlflow.sh").read_text()
 
 
+def check_ray_cluster(content: dict[str, Any]) -> None:
+    """What an API server with the operator's CRD would refuse, a field that it does not know included."""
+    jsonschema.validate(content, RAY_CLUSTER)
+    spec = content["spec"]
+    for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"]):
+        pods = {
+            "apiVersion": "v1",
+            "kind": "PodTemplate",
+            "metadata": content["metadata"],
+            "template": group["template"],
+        }
+        kubernetes_validate.validate(pods, "1.28", strict=True)
+
+
+def test_kubernetes_accepts_it() -> None:
+    check_ray_cluster(read(KUBERAY))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("spec", "workerGroupSpecs", 0, "replica"),
+        ("spec", "headGroupSpec", "template", "spec", "containers", 0, "imag"),
+        ("metadata", "annotation"),
+    ],
+    ids=lambda path: path[-1],
+)
+def test_kubernetes_refuses_a_misspelt_field(path: tuple[str | int, ...]) -> None:
+    content = read(KUBERAY)
+    place: Any = content
+    for step in path[:-1]:
+        place = place[step]
+    right = next(key for key in place if key.startswith(str(path[-1])))
+    place[path[-1]] = place.pop(right)
+    with pytest.raises((jsonschema.ValidationError, kubernetes_validate.ValidationError)):
+        check_ray_cluster(content)
+
+
 def test_kubernetes_starts_the_same_scripts_with_a_token_from_a_secret() -> None:
-    spec = read(ROOT / "deploy" / "kuberay.yaml")["spec"]
+    spec = read(KUBERAY)["spec"]
     groups = [("start_head.sh", spec["headGroupSpec"])]
     groups += [("start_worker.sh", group) for group in spec["workerGroupSpecs"]]
     for script, group in groups:

@@ -178,6 +178,7 @@ def _told_in_words() -> Iterator[None]:
     """What the client raises, as what a user can do about it: nothing but wait, or something."""
     try:
         import aiohttp
+        import ray.job_submission  # noqa: F401 - its client needs more, and says so here
         import requests
         from ray.exceptions import AuthenticationError
     except ImportError as error:
@@ -188,10 +189,6 @@ def _told_in_words() -> Iterator[None]:
         yield
     except BrokenPipeError:
         raise  # of who reads what is said here
-    except ImportError as error:
-        raise _refused(
-            f"needs what `pip install -c constraints.txt -e '.[cluster]'` installs ({error})"
-        ) from None
     except AuthenticationError as error:
         raise _refused(
             f"the cluster wants its token: export RAY_AUTH_MODE=token ({first_line(error)})"

@@ -7,8 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from search.record import TrialRecord
 from tests import hosts as network
 from tests.hosts import ROOT, Host, hosts
 from tests.ray_cluster import Laptop, install, laptop
+from tests.waiting import until
 
 MISSING = network.what_is_missing()
 pytestmark = [
@@ -76,13 +76,6 @@ def cluster() -> Iterator[Cluster]:
         yield made
         down = user.command("ray", "down", "-y", str(user.cluster))
         assert down.returncode == 0, down.stdout
-
-
-def until(holds: Callable[[], bool], seconds: float) -> None:
-    last = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < last, "waited in vain"
-        time.sleep(0.5)
 
 
 # Tries everything that answers at an address, as somebody would who has no token.

@@ -22,6 +22,7 @@ from search.engine.where import connected
 from search.spec.schema import Budget, Failures, Pruner, Sampler
 from search.store import Store
 from tests.search.engine.curves import RUNGS, alone, engine_on, new_study, report
+from tests.waiting import until
 
 
 def worker(config: dict[str, Any], folder: str, store: Store, heartbeats: Any) -> None:
@@ -51,13 +52,6 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     yield made
     made.shutdown()
-
-
-def until(holds: Any, seconds: float = 60.0) -> None:
-    last = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < last, "waited in vain"
-        time.sleep(0.1)
 
 
 @pytest.mark.slow
@@ -97,7 +91,7 @@ def test_trials_follow_the_nodes(tmp_path: Path, cluster: Cluster) -> None:
             ),
         )
         search.start()
-        until(lambda: len(where()) == 1)
+        until(lambda: len(where()) == 1, 60)
         late = cluster.add_node(num_cpus=1)
         until(lambda: len(where()) == 2, 120)
         assert len(engine.active) == 2

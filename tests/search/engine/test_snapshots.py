@@ -5,8 +5,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,6 +21,7 @@ from search.spec.schema import Pruner
 from search.store import Store
 from search.stored import fetch_run
 from tests.search.engine.curves import RUNGS, engine_on, new_study, report
+from tests.waiting import until
 
 NONE = Pruner(name="none", rungs=RUNGS)
 
@@ -51,13 +50,6 @@ def run(tmp_path: Path) -> Run:
 def store(tmp_path: Path) -> Flaky:
     at = Store.at(tmp_path / "there")
     return Flaky(at.filesystem, at.root)
-
-
-def until(holds: Callable[[], bool]) -> None:
-    last = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < last, "waited in vain"
-        time.sleep(0.02)
 
 
 def copied(store: Store) -> tuple[TrialRecord, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from search.record import StudyRecord
 from search.results.html import write_overview_page, write_report
 from tests.search.records import study
 from tests.search.records import trial as lora
+from tests.waiting import until
 
 Maker = Callable[..., Any]
 EVIL = "<img src=x onerror=alert(1)>"
@@ -106,14 +106,6 @@ def opened(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[O
 def whole(opened: Opener, whole_search: StudyRecord) -> Seen:
     """One page for the tests that look at different parts of it: opening it takes longest."""
     return opened(whole_search, color_scheme="light")
-
-
-def until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Wait in this process: the page's policy forbids playwright's own polling inside it."""
-    last = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < last, "waited in vain"
-        time.sleep(0.05)
 
 
 def test_every_plot_is_drawn_without_a_word_or_a_request(

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from search.tracking.mlflow_store import MLflowStore
 from tests.postgres import postgres_server
 from tests.search.records import study, trial
 from tests.search.tracking.test_mlflow_store import rungs, runs_of
+from tests.waiting import until
 
 SCRIPT = Path(__file__).resolve().parents[3] / "deploy" / "start_mlflow.sh"
 
@@ -69,13 +70,6 @@ class Server:
                 for each in (*process.children(recursive=True), process):
                     each.kill()
         until(lambda: not self.answers(), 30)
-
-
-def until(holds: Callable[[], bool], seconds: float) -> None:
-    last = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < last, "waited in vain"
-        time.sleep(0.1)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
