@@ -81,13 +81,18 @@ class Confirming:
         """Whether there is anything that could be trained again."""
         return bool(self._study.in_state("complete"))
 
+    @property
+    def labels(self) -> Path:
+        """The file that every training is measured against."""
+        return self._folder / LABELS
+
     def begin(self, say: Callable[[str], None]) -> list[tuple[int, TrialRecord]]:
         """Say what will be done; seed and trial of every training that is not done yet."""
         self._folder.mkdir(exist_ok=True)
         splits = self._data.tests
         labels = {split: encoded.labels.tolist() for split, encoded in splits.items()}
         about = {"metric": self.task.metric, "apart": self._apart, "labels": labels}
-        write_atomically(self._folder / LABELS, json.dumps(about) + "\n")
+        write_atomically(self.labels, json.dumps(about) + "\n")
         for method in methods_of(self.loaded.tree).options:
             if not any(method in trial.settings["method"] for trial in self._members):
                 say(f"No trial of {method} is complete and within the limits: none is confirmed.")
@@ -126,10 +131,12 @@ class Confirming:
             job, dict(trial.settings), shared, seed, threads, backbone
         )
 
-    def keep(self, seed: int, trial: TrialRecord, found: dict[str, Any]) -> None:
-        """Write down what a training came to."""
+    def keep(self, seed: int, trial: TrialRecord, found: dict[str, Any]) -> Path:
+        """Write down what a training came to; the file."""
         content = {"trial": trial.number, "seed": seed, "settings": trial.settings, **found}
-        write_atomically(self._folder / file_of(trial.number, seed), json.dumps(content) + "\n")
+        path = self._folder / file_of(trial.number, seed)
+        write_atomically(path, json.dumps(content) + "\n")
+        return path
 
     def conclude(self) -> None:
         """Write what all seeds together say."""
@@ -161,6 +168,7 @@ def worth_confirming(studies: Iterable[Confirming]) -> list[Confirming]:
 def confirm(
     studies: Sequence[Confirming],
     backbone: Delivery | None,
+    written: Callable[[Path], None],
     say: Callable[[str], None] = lambda line: print(line, flush=True),
 ) -> bool:
     """Train the chosen configurations with fresh seeds on the Ray that is connected.
@@ -171,6 +179,7 @@ def confirm(
     Args:
         studies: of each task; all at the same time.
         backbone: for nodes that do not have it; None where all have.
+        written: is given every file that others could go on from.
         say: tells of progress, a line at a time.
 
     Returns:
@@ -184,6 +193,8 @@ def confirm(
         return lambda line: say(f"{study.task.name}: {line}" if several else line)
 
     todo = [(seed, at, trial) for at, s in enumerate(studies) for seed, trial in s.begin(told(s))]
+    for study in studies:
+        written(study.labels)
     submit = [study.submitter(backbone) for study in studies]
     # Seed after seed, so that what is stopped early has compared all alike.
     waiting: dict[Any, tuple[int, int, TrialRecord]] = {
@@ -207,13 +218,28 @@ def confirm(
             failed += 1
             say(f"{where}: failed, {str(error).strip().splitlines()[-1]}")
         else:
-            studies[at].keep(seed, trial, found)
+            written(studies[at].keep(seed, trial, found))
             say(f"{where}: {next(iter(found['scores'].values()))['score']:.4f}")
         left[at] -= 1
         if not left[at]:
             # Before the others are through: whoever stops now has at least this.
             studies[at].conclude()
     return not failed
+
+
+def copied_to(store: Store, run: Run) -> Callable[[Path], None]:
+    """Puts files of a run into its store, where that is another place, as soon as they are written.
+
+    A store that does not take one is told of: it gets all of them once more at the end.
+    """
+
+    def put(path: Path) -> None:
+        try:
+            store.put(path, path.relative_to(run.root).as_posix())
+        except OSError as error:
+            print(f"{store} misses {path.name}: {first_line(error)}", file=sys.stderr, flush=True)
+
+    return (lambda path: None) if same_place(store, run.root) else put
 
 
 def write_confirmed(run: Run, store: Store, studies: Sequence[Confirming]) -> None:
@@ -285,8 +311,10 @@ def _main(options: argparse.Namespace) -> int:
             raise SpecError(options.run, [Mistake("RUN", "has no complete trial to confirm")])
         place = held.enter_context(connected(options.address, options.local))
         check_nodes()
-        whole = confirm(studies, None if place.own else deliver(studies[0].loaded))
-        write_confirmed(run, open_store(studies[0].loaded, run), studies)
+        store = open_store(studies[0].loaded, run)
+        backbone = None if place.own else deliver(studies[0].loaded)
+        whole = confirm(studies, backbone, copied_to(store, run))
+        write_confirmed(run, store, studies)
         return 0 if whole else 1
 
 

@@ -233,14 +233,20 @@ def _on_cluster(options: argparse.Namespace, loaded: LoadedSpace, root: Path) ->
 def _confirm(
     run: Run, store: Store, parts: Sequence[Part], wanted: Confirm, backbone: Delivery | None
 ) -> int:
-    from search.confirm import Confirming, confirm, worth_confirming, write_confirmed
+    from search.confirm import (
+        Confirming,
+        confirm,
+        copied_to,
+        worth_confirming,
+        write_confirmed,
+    )
 
     found = worth_confirming(
         Confirming(*part.searched, part.engine.record(), wanted) for part in parts
     )
     if not found:
         return 0
-    status = 0 if confirm(found, backbone) else 1
+    status = 0 if confirm(found, backbone, copied_to(store, run)) else 1
     write_confirmed(run, store, found)
     return status
 

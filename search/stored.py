@@ -7,7 +7,7 @@ from pathlib import Path
 
 from search.engine.run_directory import RunDirectory
 from search.engine.runs import Run, RunLock
-from search.engine.snapshots import missing_here, restore
+from search.engine.snapshots import missing_here, open_copy, restore
 from search.engine.study import SearchStudy
 from search.spec import LoadedSpace, Mistake, SpecError
 from search.spec.errors import first_line
@@ -40,7 +40,7 @@ def check_unused(run: Run, store: Store) -> None:
     try:
         taken = bool(store.names())
     except OSError as error:
-        raise _unreachable(store, error) from None
+        raise _unusable(store, error) from None
     if taken:
         what = (
             "already holds something; if that is this run, go on with it with --resume, else "
@@ -53,7 +53,7 @@ def fetch_run(run: Run, store: Store) -> None:
     """Fetch from its store what this machine lacks of a run.
 
     Raises:
-        SpecError: the run here is damaged, or another machine has gone on with it.
+        SpecError: the run here or its copy is damaged, or another machine has gone on with it.
     """
     if same_place(store, run.root):
         return
@@ -62,8 +62,8 @@ def fetch_run(run: Run, store: Store) -> None:
     try:
         missing = missing_here(run, store)
         behind = [task for task, found in run.begun.items() if _is_behind(found, store)]
-    except OSError as error:
-        raise _unreachable(store, error) from None
+    except (OSError, ValueError) as error:
+        raise _unusable(store, error) from None
     if behind:
         what = (
             f"is behind {store}: another machine has gone on with {', '.join(behind)}; move the "
@@ -73,8 +73,11 @@ def fetch_run(run: Run, store: Store) -> None:
     if missing:
         if not run.begun:
             run.check_new()
-        with RunLock(run):
-            restore(run, store, missing)
+        try:
+            with RunLock(run):
+                restore(run, store, missing)
+        except (OSError, ValueError) as error:
+            raise _unusable(store, error) from None
 
 
 def _is_behind(directory: RunDirectory, store: Store) -> bool:
@@ -85,7 +88,7 @@ def _is_behind(directory: RunDirectory, store: Store) -> bool:
     with tempfile.TemporaryDirectory(prefix="aflora-search-") as folder:
         copy = Path(folder) / directory.study.name
         store.get(path, copy)
-        there = rungs_of(SearchStudy.open(copy))
+        there = rungs_of(open_copy(copy, path))
     return not there <= rungs_of(directory.open_study())
 
 
@@ -96,5 +99,5 @@ def rungs_of(study: SearchStudy) -> set[tuple[int, int, float]]:
     return found
 
 
-def _unreachable(store: Store, error: OSError) -> SpecError:
+def _unusable(store: Store, error: Exception) -> SpecError:
     return SpecError("command line", [Mistake(f"storage {store}", first_line(error))])

@@ -15,6 +15,7 @@ from search.background import Background
 from search.engine.checkpoints import TRIALS
 from search.engine.run_directory import RunDirectory
 from search.engine.runs import Run
+from search.engine.study import SearchStudy
 from search.spec.errors import first_line
 from search.store import Store
 
@@ -192,6 +193,23 @@ def mirror(run: Run, store: Store, moved: Callable[[], None] = lambda: None) -> 
                 moved()
 
 
+def open_copy(file: Path, path: str) -> SearchStudy:
+    """The study in a file that was fetched from a store, where it has this path.
+
+    Raises:
+        ValueError: it is damaged, or no study.
+    """
+    try:
+        with closing(sqlite3.connect(file)) as study:
+            ((told, *_),) = study.execute("PRAGMA quick_check(1)")
+        if told != "ok":
+            raise ValueError(told)
+        return SearchStudy.open(file)
+    except (sqlite3.DatabaseError, ValueError) as error:
+        why = first_line(error).replace(str(file), path)
+        raise ValueError(f"{path} is damaged there: {why}") from None
+
+
 def missing_here(run: Run, store: Store) -> list[str]:
     """Tasks whose study lies in the store and not on this machine."""
     begun = run.begun
@@ -213,6 +231,9 @@ def restore(run: Run, store: Store, tasks: Iterable[str]) -> None:
         run: of whose directory parts are missing.
         store: of the run.
         tasks: whose studies are missing.
+
+    Raises:
+        ValueError: a copy of a study is damaged; nothing of what was fetched is left here.
     """
     missing = [run.studies[task] for task in tasks]
     studies = {
@@ -228,7 +249,16 @@ def restore(run: Run, store: Store, tasks: Iterable[str]) -> None:
     wanted = [p for p in store.files(without=_STAYS) if not p.startswith(tuple(others))]
     files = sorted(wanted, key=lambda path: path in studies)
     partials = [run.root / f"{path}.part" for path in files]
-    for path, partial in zip(files, partials, strict=True):
-        store.get(path, partial)
+    try:
+        for path, partial in zip(files, partials, strict=True):
+            store.get(path, partial)
+            if path in studies and Path(path).suffix == run.directory.study.suffix:
+                open_copy(partial, path).close()
+    except ValueError:
+        for partial in partials:
+            # Who has looked into a study leaves files of its own beside it.
+            for left in partial.parent.glob(f"{partial.name}*"):
+                left.unlink()
+        raise
     for path, partial in zip(files, partials, strict=True):
         partial.rename(run.root / path)

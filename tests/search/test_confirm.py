@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from search import tracked
-from search.confirm import Confirming, worth_confirming
+from search.confirm import Confirming, copied_to, worth_confirming
 from search.engine.run_directory import RunDirectory
+from search.engine.runs import Run
 from search.results.confirmed import Confirmation
 from search.spec import LoadedSpace, load_space
 from search.spec.schema import Confirm
+from search.store import Store
 from search.trial.data import prepare, task_of
 from tests.search.records import study, trial
 from tests.search.spec.spaces import changed
@@ -61,3 +63,19 @@ def test_a_tracking_server_that_does_not_answer_is_told_and_not_waited_for(
     tracked.track_confirmations([tracked.Tracked(space, RunDirectory(tmp_path), "s1", found)])
     told = capsys.readouterr().err
     assert told == "MLflow misses what was confirmed: it did not answer\n"
+
+
+def test_what_is_written_is_in_the_store_at_once_and_a_store_that_is_down_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Run(tmp_path / "run", ("rte",))
+    found = run.root / "confirm" / "3-seed1.json"
+    found.parent.mkdir(parents=True)
+    found.write_text("{}")
+    store = Store.at(tmp_path / "there")
+    copied_to(Store.at(run.root), run)(found)
+    copied_to(store, run)(found)
+    assert store.read("confirm/3-seed1.json") == "{}"
+    (tmp_path / "file").touch()
+    copied_to(Store.at(tmp_path / "file"), run)(found)
+    assert f"{tmp_path}/file misses 3-seed1.json: " in capsys.readouterr().err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,9 @@ from search.spec import SpecError
 from search.spec.schema import Pruner
 from search.store import Store
 from search.stored import fetch_run
+from tests.object_store import BUCKET, object_store
 from tests.search.engine.curves import RUNGS, engine_on, new_study, report
+from tests.search.engine.curves import run as run_of
 from tests.waiting import until
 
 NONE = Pruner(name="none", rungs=RUNGS)
@@ -46,9 +49,23 @@ def run(tmp_path: Path) -> Run:
     return made
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Flaky:
-    at = Store.at(tmp_path / "there")
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with object_store(tmp_path_factory.mktemp("s3") / "log") as environment:
+        yield environment
+
+
+@pytest.fixture(params=["disk", "s3"])
+def store(
+    request: pytest.FixtureRequest,
+    s3: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Flaky:
+    for name, value in s3.items():
+        monkeypatch.setenv(name, value)
+    on_disk = request.param == "disk"
+    at = Store.at(tmp_path / "there" if on_disk else f"s3://{BUCKET}/{tmp_path.name}")
     return Flaky(at.filesystem, at.root)
 
 
@@ -206,14 +223,43 @@ def test_a_machine_that_is_behind_another_one_is_told(run: Run, store: Flaky) ->
     engine.report(0, report(proposal.settings, 1), 1.0)
     fetch_run(run, store)
     # It went on elsewhere from the copy, and came further there.
-    there = SearchStudy.open(Path(store.root) / "study.db")
+    moved = run.root.parent / "moved.db"
+    store.get("study.db", moved)
+    there = SearchStudy.open(moved)
     elsewhere = engine_on(there, trials=1, pruner=NONE, now=50.0)
     elsewhere.ask(51.0)
     for index in (1, 2):
         elsewhere.report(0, report(proposal.settings, index), 51.0 + index)
     there.close()
+    store.put(moved, "study.db")
     with pytest.raises(SpecError, match="another machine has gone on with rte; move the folder"):
         fetch_run(run, store)
+
+
+@pytest.mark.parametrize("damage", ["cut off", "overwritten", "none of ours"])
+def test_a_damaged_copy_is_named_and_nothing_of_it_stays_here(
+    run: Run, store: Flaky, damage: str
+) -> None:
+    run_of(engine_on(new_study(run.root), trials=3, pruner=NONE))
+    snapshots.copy_study(run.directory, store)
+    copy = run.root.parent / "copy.db"
+    store.get("study.db", copy)
+    content = copy.read_bytes()
+    if damage == "cut off":
+        copy.write_bytes(content[: len(content) // 2])
+    elif damage == "overwritten":
+        copy.write_bytes(content[:4096] + bytes(len(content) - 4096))
+    else:
+        copy.write_bytes(b"")
+    store.put(copy, "study.db")
+    said = rf"storage {store}: study\.db is damaged there: "
+    # Whoever has the run is told as well as whoever wants to go on from the store alone.
+    with pytest.raises(SpecError, match=said):
+        fetch_run(run, store)
+    shutil.rmtree(run.root)
+    with pytest.raises(SpecError, match=said):
+        fetch_run(run, store)
+    assert Store.at(run.root).files(without=[".lock"]) == []
 
 
 def test_rungs_whose_reports_were_lost_are_taken_in_from_their_checkpoints(
