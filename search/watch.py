@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -32,10 +33,18 @@ _HINT = "Ctrl-C leaves this view; the search goes on."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0, 2 where there is no run, 130 after Ctrl-C."""
+    """Run the command; 0, 2 where there is no run, 130 after Ctrl-C.
+
+    On a cluster's head: 0 after Ctrl-C as well, 1 where the head cannot be reached or has no run.
+    """
     parser = argparse.ArgumentParser(prog="python -m search.watch", description=__doc__)
     parser.add_argument("run", metavar="RUN", help="a run directory")
+    parser.add_argument(
+        "--cluster", metavar="FILE", help="watch the run of that name on this cluster's head"
+    )
     options = parser.parse_args(arguments)
+    if options.cluster is not None:
+        return _watch_there(options.run, Path(options.cluster))
     root = Path(options.run).absolute()
     console = Console()
     try:
@@ -61,6 +70,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         print_summary(records[0], root, uri, None, None, console)
     return 0
+
+
+def _watch_there(run: str, file: Path) -> int:
+    """Show in this terminal what the same command shows on the head."""
+    from search.cluster.launcher import AT_HOME, Launcher
+
+    name = shlex.quote(Path(run).name)
+    # Who leaves the view has not failed.
+    watch = f"python -m search.watch runs/{name} || [ $? -eq {INTERRUPTED} ]"
+    try:
+        launcher = Launcher(file)
+    except SpecError as error:
+        print(error, file=sys.stderr)
+        return WRONG_INPUT
+    return 0 if launcher.show(f"{AT_HOME} && {{ {watch}; }}") else 1
 
 
 def _watch(run: Run, studies: Sequence[SearchStudy], console: Console) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.cluster.launcher import Launcher, Unreachable
+from search.cluster.launcher import HOME, Launcher, Unreachable
 from search.engine.run_directory import RunDirectory
 from search.engine.runs import Run, RunLock
 from search.environment import INTERRUPTED, WRONG_INPUT
@@ -21,9 +21,6 @@ from search.stored import rungs_of
 
 if TYPE_CHECKING:
     from search.cluster.jobs import Job, Jobs
-
-# On the head, below the folder that deploy/setup.sh installs.
-_HOME = "~/aflora-search"
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,10 @@ def hand_over(errand: Errand, launcher: Launcher, say: Callable[[str], None]) ->
         space = Path(errand.loaded.source).read_text(encoding="utf-8")
         words = [*errand.words, "--out", errand.there]
         job_id = jobs.submit(errand.name, space, words, errand.again)
-    say(f"Handed to the cluster of {launcher.file} as {job_id}.\n")
+    say(
+        f"Handed to the cluster of {launcher.file} as {job_id}.\n"
+        f"The live view: python -m search.watch {errand.name} --cluster {launcher.file}\n"
+    )
     return _see_through(errand, launcher, job_id, say)
 
 
@@ -180,7 +180,7 @@ def _bring_home(errand: Errand, launcher: Launcher, say: Callable[[str], None]) 
     errand.root.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{errand.name}-", dir=errand.root.parent))
     try:
-        launcher.fetch(f"{_HOME}/{errand.there}", partial)
+        launcher.fetch(f"{HOME}/{errand.there}", partial)
     except BaseException:
         shutil.rmtree(partial)
         raise

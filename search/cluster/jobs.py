@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.cluster.launcher import Unreachable
+from search.cluster.launcher import AT_HOME, Unreachable
 from search.environment import INTERRUPTED
 from search.spec.errors import Mistake, SpecError, first_line
 
@@ -41,11 +41,7 @@ _OTHER_ADDRESSES = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
 _PREAMBLE = re.compile(
     r"^(.*\sINFO job_manager\.py:\d+ -- .*|Running entrypoint for job .*)\n", re.M
 )
-# Where deploy/setup.sh puts this project on every node.
-_ENTRYPOINT = (
-    'space="$PWD"/{space}; source ~/aflora-search/deploy/env.sh && cd "$AFLORA_HOME" '
-    '&& exec python -m search.run "$space" {words}'
-)
+_ENTRYPOINT = f'space="$PWD"/{SPACE_FILE}; {AT_HOME} && exec python -m search.run "$space"'
 
 
 @dataclass(frozen=True)
@@ -99,7 +95,7 @@ class Jobs:
         """
         with tempfile.TemporaryDirectory(prefix="aflora-search-") as folder, _told_in_words():
             (Path(folder) / SPACE_FILE).write_text(space, encoding="utf-8")
-            entrypoint = _ENTRYPOINT.format(space=SPACE_FILE, words=shlex.join(words))
+            entrypoint = f"{_ENTRYPOINT} {shlex.join(words)}"
             at = time.strftime("%Y%m%d-%H%M%S")
             submitted: str = self._client.submit_job(
                 entrypoint=f"bash -c {shlex.quote(entrypoint)}",

@@ -34,6 +34,11 @@ import sys
 from ray.autoscaler.sdk import get_head_node_ip
 print("\\n" + get_head_node_ip(sys.argv[1]))
 """
+_SHOW = """
+import sys
+from ray.autoscaler.sdk import run_on_cluster
+run_on_cluster(sys.argv[1], cmd=sys.argv[2])
+"""
 _FETCH = """
 import sys
 from ray.autoscaler.sdk import rsync
@@ -42,6 +47,10 @@ rsync(sys.argv[1], source=sys.argv[2], target=sys.argv[3], down=True)
 
 
 DEFAULT = Path("cluster.yaml")
+#: Where deploy/setup.sh has this project on every node; runs are below it.
+HOME = "~/aflora-search"
+#: A shell has its environment and its place after this.
+AT_HOME = f'source {HOME}/deploy/env.sh && cd "$AFLORA_HOME"'
 
 
 def cluster_of(file: str | None, elsewhere: bool) -> tuple[Launcher, str] | None:
@@ -118,6 +127,16 @@ class Launcher:
         except (SpecError, OSError, subprocess.TimeoutExpired):
             return False
         return True
+
+    def show(self, command: str) -> bool:
+        """Run a command of the head in this terminal; whether it went well.
+
+        Ctrl-C is the command's.
+        """
+        ended = subprocess.run(  # noqa: S603 - our own code
+            [sys.executable, "-c", _SHOW, str(self.file), command], check=False, env=_environment()
+        )
+        return ended.returncode == 0
 
     def fetch(self, source: str, target: Path) -> None:
         """Bring a folder of the head here.

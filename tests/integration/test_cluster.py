@@ -20,6 +20,7 @@ from search.record import TrialRecord
 from tests import hosts as network
 from tests.hosts import ROOT, Host, hosts
 from tests.ray_cluster import Laptop, install, laptop
+from tests.terminal import Terminal
 from tests.waiting import until
 
 MISSING = network.what_is_missing()
@@ -205,6 +206,12 @@ def test_a_search_outlives_lost_hosts_a_lost_laptop_a_lost_server_and_its_driver
     assert "--attach in place of --resume shows it" in first.said
     again = Watching(user, cluster.search(out, *place, "--attach", cpu=1.5))
     again.until_said(r"trial \d.* 25% done", times=2)
+    # Somebody looks on for a while.
+    watch = [sys.executable, "-m", "search.watch", out.name, "--cluster", str(user.cluster)]
+    view = Terminal(watch, ROOT, user.environment)
+    view.until_seen(f"of {TRIALS} trials", 120)
+    view.type("\x03")
+    assert view.end() == 0, view.seen
     # Another one burns.
     until(lambda: trains(one), 120)
     one.kill()

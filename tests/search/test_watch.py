@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import itertools
 import os
-import pty
-import select
-import struct
 import subprocess
 import sys
-import termios
-import time
 from pathlib import Path
 
 import pytest
@@ -23,6 +17,7 @@ from search.engine.study import SearchStudy, StudyHeader
 from search.spec.schema import Pruner
 from search.watch import main
 from tests.search.engine.curves import OBJECTIVES, RUNGS, engine_on, report
+from tests.terminal import Terminal
 
 ROOT = Path(__file__).resolve().parents[2]
 SPACE = {"search": {"method": {"choice": {"aflora": {}, "lora": {}}}}, "budget": {"trials": 7}}
@@ -78,27 +73,11 @@ def test_what_happens_is_told_until_the_driver_is_gone(run: Run) -> None:
 def test_a_terminal_is_shown_the_live_view(run: Run) -> None:
     with RunLock(run):
         begun(run)
-        outer, inner = pty.openpty()
-        fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
-        watching = subprocess.Popen(
-            command(run), cwd=ROOT, stdin=inner, stdout=inner, stderr=inner,
-            env={**os.environ, "TERM": "xterm"},
-        )  # fmt: skip
-        os.close(inner)
-        seen = ""
-        last = time.monotonic() + 60
-        while "the search goes on" not in seen:
-            assert time.monotonic() < last, seen
-            if select.select([outer], [], [], 1)[0]:
-                seen += os.read(outer, 65536).decode(errors="replace")
-    assert "0 of 7 trials" in seen
-    while select.select([outer], [], [], 10)[0]:
-        try:
-            seen += os.read(outer, 65536).decode(errors="replace")
-        except OSError:  # its end of the terminal is closed
-            break
-    assert watching.wait(60) == 0
-    assert "unfinished" in seen
+        watching = Terminal(command(run), ROOT, os.environ)
+        watching.until_seen("the search goes on")
+    assert "0 of 7 trials" in watching.seen
+    assert watching.end() == 0
+    assert "unfinished" in watching.seen
 
 
 def test_a_run_that_nobody_leads_and_a_folder_without_a_run_are_told(
