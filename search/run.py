@@ -173,6 +173,8 @@ def _run(options: argparse.Namespace) -> int:
         backbone = None if place.own else deliver(loaded)
         for note in dict.fromkeys(note for space in spaces for note in space.notes):
             print(note)
+        if place.own and not wanted.gpu and loaded.space.train.precision == "bf16":
+            _warn_of_bf16()
         print(f"Running trials {place.why}; {slots()} at a time.", flush=True)
         if not options.resume:
             held.enter_context(RunLock(run))
@@ -202,6 +204,17 @@ def _run(options: argparse.Namespace) -> int:
             # One task that came to nothing is no reason not to confirm the others.
             return max(status, _confirm(run, store, parts, loaded.space.confirm, backbone))
         return status
+
+
+def _warn_of_bf16() -> None:
+    from search.processor import SLOW, bf16_slowdown
+
+    slowdown = bf16_slowdown()
+    if slowdown > SLOW:
+        print(
+            f"train.precision: bf16 takes {slowdown:.0f} times as long as fp32 on this processor, "
+            "which has no instructions for it; --set train.precision=fp32 does without"
+        )
 
 
 def _on_cluster(options: argparse.Namespace, loaded: LoadedSpace, root: Path) -> int | None:

@@ -1,0 +1,34 @@
+"""What this machine's processor is no good at."""
+
+from __future__ import annotations
+
+import time
+
+#: So much slower is worth a word.
+SLOW = 2.0
+
+
+def bf16_slowdown() -> float:
+    """How many times as long as in fp32 a product of matrices takes in bf16 on this processor.
+
+    One without instructions for it computes it in software, which takes up to a hundred times as
+    long; there is no other way to tell that all processors have in common.
+    """
+    import torch
+
+    def seconds(dtype: torch.dtype) -> float:
+        left, right = torch.ones(256, 384, dtype=dtype), torch.ones(384, 384, dtype=dtype)
+        taken = []
+        for _ in range(4):  # the first prepares
+            # Of this thread: what else the machine does is not counted.
+            began = time.thread_time()
+            left @ right
+            taken.append(time.thread_time() - began)
+        return min(taken)
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return seconds(torch.bfloat16) / seconds(torch.float32)
+    finally:
+        torch.set_num_threads(threads)
