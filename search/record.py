@@ -47,6 +47,7 @@ class Rung:
         checkpoint: folder of the checkpoint relative to the run directory.
         judged: whether a pruner may look at it: false while the trial's freezing schedule has not
             begun to act, where the search asked for that.
+        host: name of the machine that measured it.
     """
 
     index: int
@@ -57,6 +58,7 @@ class Rung:
     at: float
     checkpoint: str | None = None
     judged: bool = True
+    host: str = ""
 
 
 @dataclass(frozen=True)

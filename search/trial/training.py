@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import socket
 import tempfile
 import time
 from collections.abc import Callable
@@ -379,5 +380,6 @@ class _RungCallback(TrainerCallback):
             projected=self._metrics | ledger.projected(self._steps, expected) | own,
             at=time.time(),
             judged=not self._after_freezing or self._method.has_begun_to_freeze(step),
+            host=socket.gethostname(),
         )
         self._report(RungReport(rung, self._method.freezing(), self._steps), folder)

@@ -167,10 +167,9 @@ def trains(host: Host) -> bool:
     return "ray::ImplicitFunc.train" in host.run("ps", "-eo", "args").stdout
 
 
-def seen_at_work(cluster: Cluster, seen: set[str]) -> set[str]:
-    """Hosts on which a trial has trained so far."""
-    seen |= {host.name for host in (cluster.head, *cluster.workers) if trains(host)}
-    return seen
+def hosts_of(trials: list[TrialRecord]) -> set[str]:
+    """Where rungs of the trials were measured."""
+    return {rung.host for trial in trials for rung in trial.rungs}
 
 
 def outcome(out: Path) -> list[TrialRecord]:
@@ -192,11 +191,9 @@ def test_a_search_outlives_lost_hosts_a_lost_laptop_a_lost_server_and_its_driver
 
     # With one and a half of two CPUs there is one trial a host, and one thread as before.
     first = Watching(user, cluster.search(out, *place, cpu=1.5))
+    led = cluster.head.home / "aflora-search" / "runs" / "hard"
     first.until_said(r"trial \d.* 25% done")
-    everywhere = {cluster.head.name, one.name, two.name}
-    seen: set[str] = set()
-    until(lambda: seen_at_work(cluster, seen) == everywhere, 180)
-    until(lambda: trains(two), 120)
+    until(lambda: two.name in hosts_of(outcome(led)) and trains(two), 180)
     # The cable of one is pulled in the middle of a trial, and the tracking server goes down.
     two.cut_off()
     assert cluster.on_head("pkill -f 'mlflow server'; sleep 1; ss -Hlnt").count(":5000 ") == 0
@@ -217,7 +214,6 @@ def test_a_search_outlives_lost_hosts_a_lost_laptop_a_lost_server_and_its_driver
     one.kill()
     cluster.on_head("bash ~/aflora-search/deploy/start_mlflow.sh")
     # The driver finds out, and has its trials go on elsewhere.
-    led = cluster.head.home / "aflora-search" / "runs" / "hard"
     until(lambda: any(trial.failures for trial in outcome(led)), 240)
     # The driver is killed with no time for a word.
     assert cluster.on_head("pkill -9 -f -- '-m search.run'") == ""
@@ -235,6 +231,7 @@ def test_a_search_outlives_lost_hosts_a_lost_laptop_a_lost_server_and_its_driver
         assert [rung.index for rung in trial.rungs] == [1, 2, 3, 4]
         assert all(why.startswith(UNCOUNTED) for why in trial.failures), trial.failures
     assert any(trial.failures for trial in trials)
+    assert hosts_of(trials) == {cluster.head.name, one.name, two.name}
     assert {path.name for path in (out / "adapters").iterdir()}
 
     # In the folder of the cluster file nothing needs to be named; the last job is told once more.
@@ -259,3 +256,23 @@ def test_a_search_outlives_lost_hosts_a_lost_laptop_a_lost_server_and_its_driver
             run.data.metrics["score"]
             == trials[int(run.data.tags["search.trial"])].measures["score"]
         )
+
+
+def test_a_search_is_stopped_in_order_from_another_terminal(cluster: Cluster) -> None:
+    user = cluster.laptop
+    out = user.home / "runs" / "stopped"
+    place = ["--cluster", str(user.cluster), "--storage", str(cluster.shared)]
+    words = cluster.search(out, *place, "--trials=1", "--set=train.steps=600", cpu=1)
+    watching = Watching(user, words)
+    watching.until_said(r"trial 0.*: started")
+    again = user.command(*words)
+    assert again.returncode == 2
+    assert "is being searched there" in again.stdout
+    told = user.command(*words, "--stop")
+    assert told.returncode == 0, told.stdout
+    assert watching.end() == 130, watching.said
+    # The trial came to a rung and waits there.
+    (trial,) = outcome(out)
+    assert trial.state == "running"
+    assert 1 <= len(trial.rungs) < 4
+    assert user.command(*words, "--stop").returncode == 2
