@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aflora.linear import as_stored, features, is_linear
+from aflora.product import low_rank_linear
 
 INITIAL_D = 0.1
 
@@ -99,10 +99,7 @@ class AFLoRALinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``x`` of shape (…, in) to (…, out)."""
-        y: Tensor = self.base(x)
-        if x.dtype != self.A.dtype and not torch.is_autocast_enabled(x.device.type):
-            x = x.to(self.A.dtype)
-        return y + F.linear(F.linear(x, self.A), self.effective_B()).to(y.dtype)
+        return low_rank_linear(self.base, x, self.A, self.effective_B())
 
     @torch.no_grad()
     def merged_weight(self) -> Tensor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -275,9 +274,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--address", metavar="A", help="address of a Ray cluster")
     parser.add_argument("--local", action="store_true", help="run on this machine")
     options = parser.parse_args(arguments)
-    # A shell that starts it in the background has it ignore Ctrl-C, and Ray would die of SIGTERM.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    environment.heed_signals()
     if options.seeds is not None and options.seeds < LEAST_SEEDS:
         what = f"is {options.seeds}; fewer than {LEAST_SEEDS} tell nothing of noise"
         print(SpecError("command line", [Mistake("--seeds", what)]), file=sys.stderr)

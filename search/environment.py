@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 #: Exit status of a command that was given something it cannot use; it has written nothing.
 WRONG_INPUT = 2
@@ -29,6 +30,15 @@ RAY: dict[str, str] = {
     # after one second, for a reason that does not tell it from one that crashed.
     "RAY_timeout_ms_task_wait_for_death_info": "120000",
 }
+
+
+def heed_signals() -> None:
+    """Have Ctrl-C and SIGTERM raise KeyboardInterrupt, whoever started this program.
+
+    A shell that starts it in the background has it ignore Ctrl-C, and Ray would die of SIGTERM.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
 
 
 def prepare() -> None:

@@ -92,6 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     130: stopped by Ctrl-C.
     """
     options = parser().parse_args(arguments)
+    environment.heed_signals()
     if options.trials is not None:
         options.overrides.append(f"budget.trials={options.trials}")
     if options.storage is not None:

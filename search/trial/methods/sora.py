@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from aflora.export import write_lora
+from aflora.product import low_rank_linear
 from aflora.roles import find_targets, head_modules
 from search.spec.settings import SoRASettings
 from search.trial.methods.base import Method, trainable
@@ -60,8 +61,7 @@ class SoRALinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``x`` of shape (…, in) to (…, out)."""
-        y: Tensor = self.base(x)
-        return y + F.linear(F.linear(x, self.A), self.effective_B()).to(y.dtype)
+        return low_rank_linear(self.base, x, self.A, self.effective_B())
 
     @property
     def live(self) -> Tensor:

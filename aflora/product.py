@@ -1,0 +1,126 @@
+"""The products of an adapted linear layer and of its gradient, in the order that costs least."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from aflora.linear import as_stored, is_conv1d
+
+#: With fewer rows than this an effective weight is not worth its making, whatever the shape.
+LEAST_ROWS = 128
+
+
+def low_rank_linear(base: nn.Linear, x: Tensor, A: Tensor, B: Tensor) -> Tensor:
+    """``base(x) + B A x``, with gradients for x, A and B.
+
+    Thin products belong to the update: two forward, and backward those for B, for A and for x. Each
+    reads an activation once more, and is bound by memory. Where the layer is plain fp32 on a CPU
+    most of them are saved:
+
+    - With enough rows the update is added to the weight once forward and once backward,
+      ``W + B A``; what is left is ``A x`` for the gradient of B, and two more where A trains.
+      Nothing of the layer's width is kept in between. A sum in a narrower format, as a GPU's TF32
+      has it, would lose updates that are small beside the weight; there the products stay apart.
+    - The gradient of B is computed as ``((A x)ᵀ g)ᵀ``, which takes a tenth of the time of
+      ``gᵀ (A x)``, the form that autograd chooses.
+
+    Elsewhere — autocast, another format, a quantised or hooked layer, one that trains itself — it
+    is computed as it is written.
+
+    Args:
+        base: the layer that is adapted.
+        x: (…, in).
+        A: (r, in).
+        B: (out, r).
+
+    Returns:
+        (…, out), in the dtype of the base layer's output.
+    """
+    if _is_plain(base, x, A):
+        weight = as_stored(base, base.weight)
+        y: Tensor = _Adapted.apply(x, weight, base.bias, A, B)  # type: ignore[no-untyped-call]
+        return y
+    y = base(x)
+    if x.dtype != A.dtype and not torch.is_autocast_enabled(x.device.type):
+        x = x.to(A.dtype)
+    return y + F.linear(F.linear(x, A), B).to(y.dtype)
+
+
+def _is_plain(base: nn.Linear, x: Tensor, A: Tensor) -> bool:
+    """Whether the layer is its weight and nothing else, on a CPU, in full precision."""
+    return (
+        (type(base) is nn.Linear or is_conv1d(base))
+        and type(base.weight) is nn.Parameter
+        and x.device.type == "cpu"
+        and x.dtype == A.dtype == base.weight.dtype
+        and x.dtype in (torch.float32, torch.float64)
+        and not torch.is_autocast_enabled("cpu")
+        and torch.get_float32_matmul_precision() == "highest"
+        and not any(p.requires_grad for p in base.parameters(recurse=False))
+        and not (base._forward_hooks or base._forward_pre_hooks)
+        and not (base._backward_hooks or base._backward_pre_hooks)
+    )
+
+
+def _merges(rows: int, inside: int, outside: int, rank: int) -> bool:
+    """Whether adding the update to the weight costs less than adding its output and its gradient.
+
+    Twice the weight's size against what is read of activations; and no more than a rank that is
+    small beside the layer, or making the weight would cost more than the rest.
+    """
+    return (
+        rows >= LEAST_ROWS
+        and rows * (inside + 2 * outside) >= 2 * inside * outside
+        and 4 * rank <= min(inside, outside)
+    )
+
+
+class _Adapted(torch.autograd.Function):
+    """``x Wᵀ + bias + x Aᵀ Bᵀ``; W and bias are frozen."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, A: Tensor, B: Tensor
+    ) -> Tensor:
+        flat = x.reshape(-1, x.shape[-1])
+        outside, inside = weight.shape
+        ctx.merges = _merges(len(flat), inside, outside, A.shape[0])
+        _, _, _, for_a, for_b = ctx.needs_input_grad
+        z = F.linear(flat, A) if for_b or not ctx.merges else None
+        if ctx.merges:
+            y = F.linear(flat, torch.addmm(weight, B, A), bias)
+        else:
+            y = F.linear(flat, weight, bias)
+            assert z is not None
+            y.addmm_(z, B.t())
+        ctx.save_for_backward(weight, A, B, z if for_b else None, flat if for_a else None)
+        return y.view(*x.shape[:-1], outside)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (g,) = gradients
+        weight, A, B, z, x = ctx.saved_tensors
+        for_x, _, _, for_a, for_b = ctx.needs_input_grad
+        flat = g.reshape(-1, g.shape[-1])
+        # (r, rows): of z.
+        inner = B.t() @ flat.t() if for_a or (for_x and not ctx.merges) else None
+        of_x = of_a = of_b = None
+        if for_x and ctx.merges:
+            of_x = flat @ torch.addmm(weight, B, A)
+        elif for_x:
+            assert inner is not None
+            of_x = (flat @ weight).addmm_(inner.t(), A)
+        if of_x is not None:
+            of_x = of_x.view(*g.shape[:-1], A.shape[1])
+        if for_a:
+            assert inner is not None
+            of_a = inner @ x
+        if for_b:
+            of_b = (z.t() @ flat).t()
+        return of_x, None, None, of_a, of_b

@@ -1,0 +1,148 @@
+"""However the products of an adapted layer are computed, they are those of its equation."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from aflora.linear import as_stored
+from aflora.product import LEAST_ROWS, _merges, low_rank_linear
+from search.trial.flops import _PROBES
+
+FEW, MANY = 6, LEAST_ROWS + 2
+
+
+def made(
+    rows: int, rank: int = 2, inside: int = 8, outside: int = 12, bias: bool = True, seed: int = 0
+) -> tuple[nn.Linear, Tensor, Tensor, Tensor]:
+    torch.manual_seed(seed)
+    base = nn.Linear(inside, outside, bias=bias, dtype=torch.float64).requires_grad_(False)
+    x, a, b = (
+        torch.randn(shape, dtype=torch.float64, requires_grad=True)
+        for shape in ((rows // 2, 2, inside), (rank, inside), (outside, rank))
+    )
+    return base, x, a, b
+
+
+@pytest.mark.parametrize("live", [True, False], ids=["live", "frozen"])
+@pytest.mark.parametrize("of_x", [True, False], ids=["trains below", "nothing below"])
+@pytest.mark.parametrize("rows", [FEW, MANY])
+def test_gradients_are_those_of_finite_differences(rows: int, of_x: bool, live: bool) -> None:
+    base, x, a, b = made(rows)
+    assert _merges(rows, 8, 12, 2) == (rows == MANY)
+    x.requires_grad_(of_x)
+    a.requires_grad_(live)
+    assert torch.autograd.gradcheck(
+        lambda x, a, b: low_rank_linear(base, x, a, b), (x, a, b), fast_mode=True
+    )
+
+
+@given(
+    st.integers(1, 3), st.integers(4, 40), st.integers(4, 40), st.booleans(), st.integers(2, 300)
+)
+def test_values_and_gradients_equal_those_of_the_products_as_they_are_written(
+    rank: int, inside: int, outside: int, bias: bool, rows: int
+) -> None:
+    base, x, a, b = made(rows, rank, inside, outside, bias, seed=rows)
+    weights = torch.randn(x.shape[0], 2, outside, dtype=torch.float64)
+    found = low_rank_linear(base, x, a, b)
+    expected = base(x) + F.linear(F.linear(x, a), b)
+    torch.testing.assert_close(found, expected)
+    for one, other in zip(
+        torch.autograd.grad((found * weights).sum(), (x, a, b)),
+        torch.autograd.grad((expected * weights).sum(), (x, a, b)),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("rows", [FEW, MANY])
+def test_a_layer_of_gpt2_whose_weight_is_transposed(rows: int) -> None:
+    base = Conv1D(12, 8).double().requires_grad_(False)
+    _, x, a, b = made(rows)
+    found = low_rank_linear(base, x, a, b)
+    torch.testing.assert_close(found, base(x) + F.linear(F.linear(x, a), b))
+    (of_x,) = torch.autograd.grad(found.sum(), x)
+    whole = base.weight + as_stored(base, b @ a)
+    torch.testing.assert_close(of_x, whole.sum(1).expand_as(x))
+
+
+def test_what_the_layer_does_beside_its_weight_is_done() -> None:
+    base, x, a, b = made(MANY)
+    plain = low_rank_linear(base, x, a, b)
+    seen: list[int] = []
+    handle = base.register_forward_hook(lambda module, given, out: seen.append(1) or out + 1)
+    torch.testing.assert_close(low_rank_linear(base, x, a, b), plain + 1)
+    assert seen
+    handle.remove()
+    base.requires_grad_(True)
+    low_rank_linear(base, x, a, b).sum().backward()
+    assert base.weight.grad is not None
+    assert base.bias.grad is not None
+
+
+def test_an_update_that_is_small_beside_the_weight_is_not_lost_under_autocast() -> None:
+    """Beside a weight of 1 a thousandth is nothing in bf16."""
+    base = nn.Linear(64, 64, bias=False).requires_grad_(False)
+    base.weight.fill_(1.0)
+    a, b = torch.zeros(1, 64), torch.ones(64, 1)
+    a[0, 0] = 1e-3
+    x = torch.zeros(MANY, 64)
+    x[:, 0], x[:, 1] = 1.0, -1.0
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = low_rank_linear(base, x, a, b)
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), torch.full((MANY, 64), 1e-3), rtol=1e-2, atol=0)
+
+
+@pytest.mark.parametrize("precision", ["high", "medium"])
+def test_where_fp32_may_be_summed_in_less_the_products_stay_apart(
+    precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, x, a, b = made(MANY)
+    expected = low_rank_linear(base, x, a, b)
+    monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: precision)
+    seen: list[int] = []
+    monkeypatch.setattr(base, "forward", lambda x: seen.append(1) or nn.Linear.forward(base, x))
+    torch.testing.assert_close(low_rank_linear(base, x, a, b), expected)
+    assert seen
+
+
+def test_with_a_frozen_a_nothing_of_the_layer_s_width_is_kept() -> None:
+    base, x, a, b = made(MANY)
+    widths: set[int] = set()
+
+    def pack(tensor: Tensor) -> Tensor:
+        if tensor.shape[0] == MANY:
+            widths.add(tensor.shape[-1])
+        return tensor
+
+    for live, kept in ((True, {8, 2}), (False, {2})):
+        widths.clear()
+        a.requires_grad_(live)
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            low_rank_linear(base, x, a, b)
+        assert widths == kept
+
+
+def test_a_second_derivative_is_refused_and_not_wrong() -> None:
+    base, x, a, b = made(MANY)
+    (first,) = torch.autograd.grad(
+        low_rank_linear(base, x, a, b).square().sum(), x, create_graph=True
+    )
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        first.sum().backward()
+
+
+@given(st.integers(1, 4096), st.integers(1, 4096), st.integers(1, 64))
+def test_no_pass_in_which_flops_are_counted_makes_a_weight(
+    inside: int, outside: int, rank: int
+) -> None:
+    """So that the count of a step is the same on every machine."""
+    for sequences, length in _PROBES:
+        assert not _merges(sequences * length, inside, outside, rank)
