@@ -29,8 +29,8 @@ def low_rank_linear(base: nn.Linear, x: Tensor, A: Tensor, B: Tensor) -> Tensor:
     - The gradient of B is computed as ``((A x)ᵀ g)ᵀ``, which takes a tenth of the time of
       ``gᵀ (A x)``, the form that autograd chooses.
 
-    Elsewhere — autocast, another format, a quantised or hooked layer, one that trains itself — it
-    is computed as it is written.
+    Elsewhere — autocast, another format, a quantised or hooked layer, one that trains itself, a
+    compiled model — it is computed as it is written.
 
     Args:
         base: the layer that is adapted.
@@ -54,7 +54,9 @@ def low_rank_linear(base: nn.Linear, x: Tensor, A: Tensor, B: Tensor) -> Tensor:
 def _is_plain(base: nn.Linear, x: Tensor, A: Tensor) -> bool:
     """Whether the layer is its weight and nothing else, on a CPU, in full precision."""
     return (
-        (type(base) is nn.Linear or is_conv1d(base))
+        # A compiler puts products together in its own way.
+        not torch.compiler.is_compiling()
+        and (type(base) is nn.Linear or is_conv1d(base))
         and type(base.weight) is nn.Parameter
         and x.device.type == "cpu"
         and x.dtype == A.dtype == base.weight.dtype

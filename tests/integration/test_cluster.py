@@ -272,7 +272,7 @@ def test_a_search_is_stopped_in_order_from_another_terminal(cluster: Cluster) ->
     assert told.returncode == 0, told.stdout
     assert watching.end() == 130, watching.said
     # The trial came to a rung and waits there.
-    (trial,) = (trial for trial in outcome(out) if trial.rungs)
-    assert trial.state == "running"
-    assert 1 <= len(trial.rungs) < 4
+    trial = outcome(out)[0]
+    assert trial.state == "running", watching.said
+    assert 1 <= len(trial.rungs) < 4, watching.said
     assert user.command(*words, "--stop").returncode == 2

@@ -1,0 +1,272 @@
+"""What a training step costs, method beside method, in one run.
+
+``python -m benchmarks.step [--shape minilm] [--batch 32x64] [--threads 1] [--rounds 15]``
+
+A step is forward, backward, optimizer and, for AFLoRA, scoring and selecting. Methods take turns,
+and each round gives one ratio to PEFT's LoRA, so that what else the machine does falls on all of
+them; the median of the rounds is told with its 95 % interval. ``--out FILE`` writes every step's
+seconds down; ``--check`` fails unless the goals for MiniLM, 32x64 on one thread are met.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch.autograd.graph import saved_tensors_hooks
+
+from benchmarks.variants import SHAPES, VARIANTS, Variant, build
+from search.provenance import provenance
+from search.writing import write_atomically
+
+REFERENCE = "LoRA r=4 (PEFT)"
+WARM_UP = 2
+VOCABULARY = 20_000
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A ratio that is to be reached.
+
+    Attributes:
+        what: of which variant.
+        to: to which other one.
+        most: the ratio is at most this.
+    """
+
+    what: str
+    to: str
+    most: float
+
+
+#: At MiniLM, 32x64, one thread, fp32.
+GOALS = (
+    Goal("AFLoRA live", REFERENCE, 0.88),
+    Goal("AFLoRA frozen", REFERENCE, 0.83),
+    Goal("AFLoRA frozen", "limit", 1.06),
+    Goal("AFLoRA live", "ELoRA r=1024", 1 / 3),
+    Goal("AFLoRA frozen", "AFLoRA frozen, authors' way", 1 / 1.15),
+)
+MOST_SCORING = 0.01
+
+
+@dataclass
+class Measured:
+    """What was measured of a variant.
+
+    Attributes:
+        seconds: of each step.
+        scoring: seconds of each step that went into scores and selection.
+        bytes_kept: what a step keeps from forward for backward, parameters excepted.
+        peak_bytes: on a GPU, the most that was allocated.
+    """
+
+    seconds: list[float] = field(default_factory=list)
+    scoring: list[float] = field(default_factory=list)
+    bytes_kept: int = 0
+    peak_bytes: int | None = None
+
+
+class Bench:
+    """One shape, batch and number of threads.
+
+    Args:
+        shape: of the backbone.
+        rows, length: of the batch.
+        device: it trains on.
+        precision: ``fp32``, or ``bf16`` for autocast.
+        names: variants that are measured.
+    """
+
+    def __init__(
+        self, shape: str, rows: int, length: int, device: str, precision: str, names: Sequence[str]
+    ) -> None:
+        backbone = SHAPES[shape]()
+        self._device = torch.device(device)
+        self._precision = precision
+        self.variants: dict[str, Variant] = {}
+        for name in names:
+            variant = build(name, backbone)
+            variant.model.to(self._device)
+            self.variants[name] = variant
+        generator = torch.Generator().manual_seed(0)
+        ids = torch.randint(1000, VOCABULARY, (rows, length), generator=generator)
+        self._batch = {
+            "input_ids": ids.to(self._device),
+            "attention_mask": torch.ones_like(ids).to(self._device),
+            "labels": torch.randint(0, 2, (rows,), generator=generator).to(self._device),
+        }
+        self._at = 0
+        self.measured = {name: Measured() for name in names}
+
+    def run(self, rounds: int) -> None:
+        """Let the variants take turns."""
+        for name in self.variants:
+            for _ in range(WARM_UP):
+                self._step(name)
+            self.measured[name].bytes_kept = self._bytes_kept(name)
+        names = list(self.variants)
+        for number in range(rounds):
+            # Nobody always comes after the same one.
+            turn = number % len(names)
+            for name in names[turn:] + names[:turn]:
+                seconds, scoring = self._step(name)
+                self.measured[name].seconds.append(seconds)
+                self.measured[name].scoring.append(scoring)
+
+    def _loss(self, name: str) -> torch.Tensor:
+        with contextlib.ExitStack() as held:
+            if self._precision == "bf16":
+                held.enter_context(torch.autocast(self._device.type, dtype=torch.bfloat16))
+            loss: torch.Tensor = self.variants[name].model(**self._batch).loss
+            return loss
+
+    def _step(self, name: str) -> tuple[float, float]:
+        variant = self.variants[name]
+        self._at += 1
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        self._wait()
+        began = time.perf_counter()
+        torch.autograd.backward(self._loss(name))
+        scoring = 0.0
+        if variant.freezer is not None:
+            self._wait()
+            scored = time.perf_counter()
+            variant.freezer.step(self._at, variant.optimizer)
+            self._wait()
+            scoring = time.perf_counter() - scored
+        variant.optimizer.step()
+        variant.optimizer.zero_grad()
+        self._wait()
+        seconds = time.perf_counter() - began
+        if self._device.type == "cuda":
+            self.measured[name].peak_bytes = torch.cuda.max_memory_allocated()
+        return seconds, scoring
+
+    def _wait(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize()
+
+    def _bytes_kept(self, name: str) -> int:
+        """What forward keeps for backward, each storage once."""
+        model = self.variants[name].model
+        own = {p.untyped_storage().data_ptr() for p in model.parameters()}
+        own |= {b.untyped_storage().data_ptr() for b in model.buffers()}
+        kept: dict[int, int] = {}
+
+        def pack(tensor: torch.Tensor) -> torch.Tensor:
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() not in own:
+                kept[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        with saved_tensors_hooks(pack, lambda tensor: tensor):
+            loss = self._loss(name)
+        del loss
+        return sum(kept.values())
+
+
+def ratio(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float, float]:
+    """Median over rounds of the ratio, and the 95 % interval of that median by bootstrap."""
+    ratios = np.array(ours) / np.array(theirs)
+    drawn = np.random.default_rng(0).choice(ratios, (2000, len(ratios)))
+    low, high = np.quantile(np.median(drawn, axis=1), [0.025, 0.975])
+    return float(np.median(ratios)), float(low), float(high)
+
+
+def goals_met(measured: dict[str, Measured], say: Callable[[str], None]) -> bool:
+    """Tell each goal beside what was measured; whether all are met."""
+    met = True
+    for goal in GOALS:
+        value, low, high = ratio(measured[goal.what].seconds, measured[goal.to].seconds)
+        met &= value <= goal.most
+        sign = "met" if value <= goal.most else f"missed by {value - goal.most:.3f}"
+        say(
+            f"{goal.what} / {goal.to}: {value:.3f} ({low:.3f} … {high:.3f}), goal "
+            f"{goal.most:.3f}: {sign}"
+        )
+    live = measured["AFLoRA live"]
+    share = float(np.median(np.array(live.scoring) / np.array(live.seconds)))
+    met &= share <= MOST_SCORING
+    say(f"scoring and selecting: {share:.2%} of the step, goal {MOST_SCORING:.0%}")
+    ours, theirs = measured["AFLoRA frozen"].bytes_kept, measured[REFERENCE].bytes_kept
+    met &= ours < theirs
+    say(f"kept for backward, frozen: {ours / 1e6:.1f} MB, LoRA {theirs / 1e6:.1f} MB")
+    return met
+
+
+def _table(title: str, measured: dict[str, Measured]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for column in ("", "ms", f"ratio to {REFERENCE}", "95 %", "kept, MB"):
+        table.add_column(column, justify="left" if not column else "right")
+    for name, found in measured.items():
+        value, low, high = ratio(found.seconds, measured[REFERENCE].seconds)
+        memory = found.bytes_kept if found.peak_bytes is None else found.peak_bytes
+        table.add_row(
+            name, f"{1e3 * float(np.median(found.seconds)):.1f}", f"{value:.3f}",
+            f"{low:.3f} … {high:.3f}", f"{memory / 1e6:.1f}",
+        )  # fmt: skip
+    return table
+
+
+def _batch(text: str) -> tuple[int, int]:
+    rows, _, length = text.partition("x")
+    return int(rows), int(length)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--shape", nargs="+", default=["minilm"], choices=list(SHAPES))
+    parser.add_argument("--batch", nargs="+", type=_batch, default=[(32, 64)], metavar="BxL")
+    parser.add_argument("--threads", nargs="+", type=int, default=[1], metavar="N")
+    parser.add_argument("--rounds", type=int, default=15, metavar="N")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
+    parser.add_argument("--only", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
+    parser.add_argument("--out", type=Path, metavar="FILE", help="raw record, as JSON")
+    parser.add_argument("--check", action="store_true", help="fail unless the goals are met")
+    options = parser.parse_args(arguments)
+    if REFERENCE not in options.only:
+        parser.error(f"--only leaves out what the others are measured against: {REFERENCE}")
+    console = Console(width=110)
+    records: list[dict[str, Any]] = []
+    met = True
+    for shape in options.shape:
+        for rows, length in options.batch:
+            for threads in options.threads:
+                torch.set_num_threads(threads)
+                bench = Bench(shape, rows, length, options.device, options.precision, options.only)
+                bench.run(options.rounds)
+                title = f"{shape} {rows}x{length}, {options.precision}, {options.device}"
+                title += f", {threads} thread{'s' * (threads > 1)}" * (options.device == "cpu")
+                console.print(_table(title, bench.measured))
+                records.append(
+                    {"shape": shape, "rows": rows, "length": length, "threads": threads}
+                    | {"device": options.device, "precision": options.precision}
+                    | {"measured": {name: vars(found) for name, found in bench.measured.items()}}
+                )
+                if (shape, rows, length, threads) == ("minilm", 32, 64, 1) and not (
+                    set(VARIANTS) - set(options.only)
+                ):
+                    met &= goals_met(bench.measured, console.print)
+    if options.out is not None:
+        record = {"provenance": provenance(0, "", ""), "benches": records}
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(options.out, json.dumps(record, indent=1) + "\n")
+    return 0 if met or not options.check else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
