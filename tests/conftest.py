@@ -21,13 +21,17 @@ DATA = Path(__file__).parent / "data"
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Where tests run beside one another: those that start Ray in a row, the others by file."""
+    """Where tests run beside one another: those that start Ray in a row, the others by file.
+
+    The cluster's hosts keep to themselves, and wait more than they work.
+    """
     from xdist.scheduler import LoadScopeScheduling
 
     class RayInARow(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
-            return "ray" if file.startswith("tests/integration/") else file
+            alone = file.startswith("tests/integration/") and not file.endswith("/test_cluster.py")
+            return "ray" if alone else file
 
     return RayInARow(config, log)
 

@@ -109,7 +109,7 @@ def stop(errand: Errand, launcher: Launcher, say: Callable[[str], None]) -> int:
             what = f"no search of that name runs on the cluster of {launcher.file}"
             raise SpecError("command line", [Mistake(f"--stop {errand.name}", what)])
         jobs.stop(busy.id)
-    say(f"{busy.id} ends at the next rungs of its trials; --attach shows it.\n")
+    say(f"{busy.id} is being ended; --resume goes on with it from the last rungs of its trials.\n")
     return 0
 
 

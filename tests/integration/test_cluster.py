@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,7 +120,8 @@ def ports_of(host: Host) -> set[int]:
 
 def test_without_the_token_nothing_can_be_reached(cluster: Cluster) -> None:
     stranger = cluster.laptop.net.boot("stranger", 9)
-    for host in (cluster.head, *cluster.workers):
+
+    def tries(host: Host) -> None:
         ports = ports_of(host)
         assert not {8265, 5000, 44217, 44227, 8080} & ports
         for closed in (8265, 5000):
@@ -131,9 +133,16 @@ def test_without_the_token_nothing_can_be_reached(cluster: Cluster) -> None:
         # All that a node says to everybody is that it lives.
         answers = json.loads(told.stdout)
         assert answers in ({}, {"/api/local_raylet_healthz": "success"}), answers
-    for address in (f"{cluster.head.address}:6379", f"ray://{cluster.head.address}:10001"):
+
+    def joins(address: str) -> None:
         told = stranger.run("timeout", "90", sys.executable, "-c", JOIN, address)
         assert "joined" not in told.stdout, told.stdout
+
+    with ThreadPoolExecutor() as pool:
+        doors = (f"{cluster.head.address}:6379", f"ray://{cluster.head.address}:10001")
+        both = [pool.map(tries, (cluster.head, *cluster.workers)), pool.map(joins, doors)]
+        for found in both:
+            list(found)
     stranger.kill()
 
 
@@ -262,16 +271,16 @@ def test_a_search_is_stopped_in_order_from_another_terminal(cluster: Cluster) ->
     user = cluster.laptop
     out = user.home / "runs" / "stopped"
     place = ["--cluster", str(user.cluster), "--storage", str(cluster.shared)]
-    words = cluster.search(out, *place, "--trials=1", "--set=train.steps=600", cpu=1)
+    words = cluster.search(out, *place, "--trials=1", "--set=train.steps=1600", cpu=1)
     watching = Watching(user, words)
-    watching.until_said(r"trial 0.*: started")
+    watching.until_said(r"trial 0.*: 25% done")
     again = user.command(*words)
     assert again.returncode == 2
     assert "is being searched there" in again.stdout
     told = user.command(*words, "--stop")
     assert told.returncode == 0, told.stdout
     assert watching.end() == 130, watching.said
-    # The trial came to a rung and waits there.
+    # What the trial came to is kept, and it can go on from there.
     trial = outcome(out)[0]
     assert trial.state == "running", watching.said
     assert 1 <= len(trial.rungs) < 4, watching.said
