@@ -23,6 +23,7 @@ class Ledger:
         flops: analytic FLOPs of forward and backward.
         tokens: tokens that went through, padding excluded.
         train_seconds: wall-clock seconds of training steps, without start-up and evaluation.
+        eval_seconds: wall-clock seconds of evaluation.
         total_seconds: wall-clock seconds of the whole trial so far.
     """
 
@@ -34,6 +35,7 @@ class Ledger:
     flops: int = 0
     tokens: int = 0
     train_seconds: float = 0.0
+    eval_seconds: float = 0.0
     total_seconds: float = 0.0
 
     def count_step(self, trainable: int) -> None:
@@ -52,6 +54,7 @@ class Ledger:
             "trainable_params_end": float(self.params_end),
             "head_params": float(self.head_params),
             "train_seconds": self.train_seconds,
+            "eval_seconds": self.eval_seconds,
             "total_seconds": self.total_seconds,
             "tokens_per_second": self.tokens / self.train_seconds,
             "train_flops": float(self.flops),
@@ -71,6 +74,7 @@ class Ledger:
         return self.measures() | {
             "trainable_params": params,
             "train_seconds": self.train_seconds * whole,
+            "eval_seconds": self.eval_seconds * whole,
             "total_seconds": self.total_seconds * whole,
             "train_flops": self.flops * whole,
         }

@@ -284,7 +284,7 @@ class _BeatCallback(TrainerCallback):
 
 
 class _LedgerCallback(TrainerCallback):
-    """Counts what trains at each step, and the seconds in between evaluations."""
+    """Counts what trains at each step, and the seconds of training and of evaluation."""
 
     def __init__(self, ledger: Ledger, method: Method) -> None:
         self._ledger = ledger
@@ -315,7 +315,7 @@ class _LedgerCallback(TrainerCallback):
     ) -> None:
         # The next step starts it again; evaluation and checkpoint are not training.
         if self._stopwatch.running:
-            self._stopwatch.stop()
+            self._ledger.eval_seconds += self._stopwatch.stop()
 
 
 class _RungCallback(TrainerCallback):

@@ -242,6 +242,13 @@ def test_two_runs_with_one_seed_are_the_same_bit_for_bit(tmp_path: Path) -> None
         assert ended.returncode == 0, ended.stderr
         rows.append(table(tmp_path / name))
         time.sleep(1)
-    clock = {"train_seconds", "total_seconds", "tokens_per_second", "started", "finished"}
+    clock = {
+        "train_seconds",
+        "eval_seconds",
+        "total_seconds",
+        "tokens_per_second",
+        "started",
+        "finished",
+    }
     kept = [[{k: v for k, v in row.items() if k not in clock} for row in found] for found in rows]
     assert kept[0] == kept[1]

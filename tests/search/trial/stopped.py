@@ -12,7 +12,7 @@ from search.spec.settings import TrialSettings
 from search.trial.data import TaskData
 from search.trial.training import TrialJob, run_trial
 
-CLOCK = {"train_seconds", "total_seconds", "tokens_per_second"}
+CLOCK = {"train_seconds", "eval_seconds", "total_seconds", "tokens_per_second"}
 
 
 class StopTraining(Exception):

