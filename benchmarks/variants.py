@@ -49,7 +49,8 @@ class AuthorsLinear(AFLoRALinear):
         return y + self.b * F.linear(self.d * F.linear(x, self.A), self.B)
 
 
-def _as_authors(model: nn.Module) -> nn.Module:
+def as_authors(model: nn.Module) -> nn.Module:
+    """An adapted model, computed as the authors do."""
     for _, layer in aflora.adapted_layers(model):
         layer.__class__ = AuthorsLinear
     return model
@@ -94,8 +95,8 @@ VARIANTS: Mapping[str, Callable[[nn.Module], nn.Module]] = {
     "LoRA r=4 (PEFT)": _searched("lora", rank=RANK, modules=list(ROLES)),
     "AFLoRA live": lambda backbone: _aflora(backbone, live=True),
     "AFLoRA frozen": lambda backbone: _aflora(backbone, live=False),
-    "AFLoRA live, authors' way": lambda backbone: _as_authors(_aflora(backbone, live=True)),
-    "AFLoRA frozen, authors' way": lambda backbone: _as_authors(_aflora(backbone, live=False)),
+    "AFLoRA live, authors' way": lambda backbone: as_authors(_aflora(backbone, live=True)),
+    "AFLoRA frozen, authors' way": lambda backbone: as_authors(_aflora(backbone, live=False)),
     "ELoRA r=1024": _searched("elora", rank=ELORA_RANK, modules=list(ROLES)),
     "VeRA r=1024 (PEFT)": _searched("vera", rank=ELORA_RANK, modules=list(ROLES)),
     "full fine-tuning": _searched("full"),
