@@ -77,11 +77,11 @@ class Jobs:
     """
 
     def __init__(self, address: str) -> None:
-        for chatty in _CHATTY:
-            logging.getLogger(chatty).setLevel(logging.WARNING)
         with _told_in_words(), _without(*_OTHER_ADDRESSES):
             from ray.job_submission import JobSubmissionClient
 
+            for chatty in _CHATTY:  # they set it themselves when they are imported
+                logging.getLogger(chatty).setLevel(logging.WARNING)
             self._client: JobSubmissionClient = JobSubmissionClient(address)
 
     def submit(self, run: str, space: str, words: Sequence[str], again: str) -> str:

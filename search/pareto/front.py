@@ -82,10 +82,22 @@ def hypervolume_history(study: StudyRecord) -> list[tuple[float, float]]:
     if not complete:
         return []
     reference = study.reference or worst_with_margin(complete, names)
-    return [
-        (trial.finished or 0.0, front_hypervolume(complete[: index + 1], names, reference))
-        for index, trial in enumerate(complete)
-    ]
+    bound = [OBJECTIVES[name].minimised(reference[name]) for name in names]
+    # What is dominated adds nothing, now or later.
+    best: list[list[float]] = []
+    history, volume = [], 0.0
+    for trial in complete:
+        if trial.values and trial.feasible:
+            point = [OBJECTIVES[name].minimised(_value(trial, name)) for name in names]
+            if not any(_no_worse(other, point) for other in best):
+                best = [other for other in best if not _no_worse(point, other)] + [point]
+                volume = hypervolume(best, bound)
+        history.append((trial.finished or 0.0, volume))
+    return history
+
+
+def _no_worse(one: Sequence[float], other: Sequence[float]) -> bool:
+    return all(a <= b for a, b in zip(one, other, strict=True))
 
 
 def _value(trial: TrialRecord, name: str) -> float:

@@ -23,6 +23,12 @@ def test_the_front_is_what_nothing_dominates(values: np.ndarray) -> None:
     assert non_dominated(values).tolist() == expected
 
 
+def test_values_without_bound_are_compared_as_well() -> None:
+    worst, best = float("inf"), -float("inf")
+    values = [[1.0, worst, 0.0], [best, worst, 1.0], [best, 2.0, worst], [1.0, worst, worst]]
+    assert non_dominated(values).tolist() == [True, True, True, False]
+
+
 @given(points(3))
 def test_every_rank_is_the_front_of_what_is_left(values: np.ndarray) -> None:
     ranks = non_domination_rank(values)
@@ -36,6 +42,14 @@ def test_hypervolume_counts_the_unit_cells_that_are_dominated(values: np.ndarray
     cells = np.indices((5, 5, 5)).reshape(3, -1).T
     covered = sum(any((p <= cell).all() for p in values) for cell in cells)
     assert hypervolume(values, [5, 5, 5]) == pytest.approx(covered)
+
+
+@given(points(3, most=8))
+def test_a_fourth_objective_that_all_share_makes_the_volume_as_deep_as_it_is(
+    values: np.ndarray,
+) -> None:
+    deep = np.hstack([values, np.full((len(values), 1), 3.0)])
+    assert hypervolume(deep, [5, 5, 5, 5]) == pytest.approx(2.0 * hypervolume(values, [5, 5, 5]))
 
 
 @given(points(2, most=8), small, small)

@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from search.pareto.front import (
     front,
@@ -73,3 +75,27 @@ def test_a_single_point_still_has_a_volume() -> None:
     one = [trial(0)]
     reference = worst_with_margin(one, NAMES)
     assert front_hypervolume(one, NAMES, reference) == pytest.approx(0.1**3)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 9), st.integers(1, 9), st.integers(1, 9), st.booleans()),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_the_history_is_the_hypervolume_of_all_trials_so_far(
+    drawn: list[tuple[int, int, int, bool]],
+) -> None:
+    trials = [
+        trial(
+            number, score=score / 10, params=10.0**params, seconds=2.0**seconds, feasible=feasible
+        )
+        for number, (score, params, seconds, feasible) in enumerate(drawn)
+    ]
+    reference = {"score": 0.1, "trainable_params": 1e8, "train_seconds": 2.0**8}
+    history = hypervolume_history(study(*trials, reference=reference))
+    expected = [
+        front_hypervolume(trials[: index + 1], NAMES, reference) for index in range(len(trials))
+    ]
+    assert [volume for _, volume in history] == pytest.approx(expected)
