@@ -27,7 +27,7 @@ from search.engine.pruners import make_judge
 from search.engine.simulate import Step, simulate
 from search.engine.study import SearchStudy, StudyHeader
 from search.provenance import provenance
-from search.record import FreezeEvent, Rung, RungReport
+from search.record import FreezeEvent, Rung, RungReport, StudyRecord
 from search.spec import load_space
 from search.spec.schema import Budget, Pruner, Sampler
 from search.writing import write_atomically
@@ -35,6 +35,7 @@ from search.writing import write_atomically
 RUNGS = 10
 GOALS = {"report": 0.050, "ask": 0.250}
 GOAL_BYTES = 200e6
+PROVENANCE = {"commit": "", "machine": "", "seed": 0, "study_id": "", "data": ""}
 _EVENTS = tuple(
     FreezeEvent(layer, role, matrix, 100)
     for layer in range(12)
@@ -89,21 +90,24 @@ def _warm_up(folder: Path, header: StudyHeader) -> None:
     study.close()
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--trials", type=int, default=2000, metavar="N")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="raw record, as JSON")
-    parser.add_argument("--check", action="store_true", help="fail unless the goals are met")
-    options = parser.parse_args(arguments)
+def search(trials: int, startup: int, slots: int) -> tuple[dict[str, Timed], int, StudyRecord]:
+    """A whole search on a simulated clock.
+
+    Args:
+        trials: so many.
+        startup: random configurations before TPE proposes.
+        slots: trials at a time.
+
+    Returns:
+        What each call of the engine took, the bytes by which memory grew, and the study.
+    """
     loaded = load_space("spaces/quickstart.yaml")
     objectives = loaded.space.objectives
     with tempfile.TemporaryDirectory(prefix="latency-") as folder:
-        header = StudyHeader("latency", "", "", "", objectives, {}, {})
+        header = StudyHeader("latency", "", "", "", objectives, PROVENANCE, {})
         study = SearchStudy.create(Path(folder) / "study.db", header)
         policy = Policy(
-            tree=loaded.tree,
-            sampler=Sampler(startup=10),
-            budget=Budget(trials=options.trials),
+            tree=loaded.tree, sampler=Sampler(startup=startup), budget=Budget(trials=trials)
         )
         judge = make_judge(Pruner(rungs=RUNGS, start=0.1), list(objectives))
         engine: Any = Engine(study, policy, judge, 0.0)
@@ -112,10 +116,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         timed = {name: Timed(getattr(engine, name)) for name in GOALS}
         for name, call in timed.items():
             setattr(engine, name, call)
-        simulate(engine, curve, 4)
+        simulate(engine, curve, slots)
         grown = psutil.Process().memory_info().rss - before
-        states = [trial.state for trial in engine.record().trials]
+        record = study.record(engine.record().trials)
         study.close()
+    return timed, grown, record
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--trials", type=int, default=2000, metavar="N")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="raw record, as JSON")
+    parser.add_argument("--check", action="store_true", help="fail unless the goals are met")
+    options = parser.parse_args(arguments)
+    timed, grown, study = search(options.trials, startup=10, slots=4)
+    states = [trial.state for trial in study.trials]
     percentiles = {n: float(np.percentile(t.seconds, 99)) for n, t in timed.items()}
     medians = {n: float(np.median(t.seconds)) for n, t in timed.items()}
     counts = {state: states.count(state) for state in sorted(set(states))}

@@ -1,0 +1,61 @@
+"""What a benchmark is to reach, beside what it measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A figure and its bound.
+
+    Attributes:
+        what: is measured, with its unit.
+        measured: the figure.
+        at_most: it is met at or below this, or
+        at_least: at or above this.
+    """
+
+    what: str
+    measured: float
+    at_most: float | None = None
+    at_least: float | None = None
+
+    @property
+    def met(self) -> bool:
+        # What is no number meets nothing.
+        below = self.at_most is None or self.measured <= self.at_most
+        above = self.at_least is None or self.measured >= self.at_least
+        return below and above
+
+    @property
+    def bound(self) -> str:
+        sign, bound = ("≤", self.at_most) if self.at_least is None else ("≥", self.at_least)
+        return f"{sign} {bound:.4g}"
+
+    @property
+    def verdict(self) -> str:
+        """Whether it is met, or by how much it is missed."""
+        if self.met:
+            return "met"
+        bound = self.at_most if self.at_least is None else self.at_least
+        assert bound is not None
+        return f"missed by {abs(self.measured - bound):.4g}"
+
+
+def table_of(title: str, goals: Sequence[Goal]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for column in ("", "goal", "measured", ""):
+        table.add_column(column, justify="right" if column else "left")
+    for goal in goals:
+        table.add_row(goal.what, goal.bound, f"{goal.measured:.4g}", goal.verdict)
+    return table
+
+
+def as_plain(goals: Sequence[Goal]) -> list[dict[str, Any]]:
+    """For a record."""
+    return [asdict(goal) for goal in goals]
