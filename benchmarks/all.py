@@ -47,7 +47,7 @@ class Benchmark:
 
 
 BENCHMARKS = (
-    Benchmark("step", "step", ("--rounds", "25"), ("--rounds", "4")),
+    Benchmark("step", "step", ("--rounds", "25", "--profile"), ("--rounds", "4")),
     Benchmark(
         "step_shapes",
         "step",

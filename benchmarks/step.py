@@ -34,6 +34,7 @@ from search.writing import write_atomically
 
 REFERENCE = "LoRA r=4 (PEFT)"
 WARM_UP = 2
+MOST_OPERATORS = 12
 LEAST_TOKEN, VOCABULARY = 1_000, 20_000
 
 
@@ -112,6 +113,15 @@ class Bench:
                 seconds, scoring = self._step(name)
                 self.measured[name].seconds.append(seconds)
                 self.measured[name].scoring.append(scoring)
+
+    def profile(self, name: str) -> list[tuple[str, float]]:
+        """Operators of a step, and what part of its time each takes by itself, largest first."""
+        with torch.profiler.profile() as profiler:
+            self._step(name)
+        events = profiler.key_averages()
+        whole = sum(event.self_cpu_time_total for event in events)
+        parts = [(event.key, event.self_cpu_time_total / whole) for event in events]
+        return sorted(parts, key=lambda part: -part[1])
 
     def _loss(self, name: str) -> torch.Tensor:
         with contextlib.ExitStack() as held:
@@ -227,6 +237,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
     parser.add_argument("--only", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
+    parser.add_argument("--profile", action="store_true", help="also tell where the time goes")
     parser.add_argument("--out", type=Path, metavar="FILE", help="raw record, as JSON")
     parser.add_argument("--check", action="store_true", help="fail unless the goals are met")
     options = parser.parse_args(arguments)
@@ -244,8 +255,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 title = f"{shape} {rows}x{length}, {options.precision}, {options.device}"
                 title += f", {threads} thread{'s' * (threads > 1)}" * (options.device == "cpu")
                 console.print(_table(title, bench.measured))
+                profiles = {}
+                if options.profile:
+                    profiles = {name: bench.profile(name)[:MOST_OPERATORS] for name in options.only}
+                    for name, parts in profiles.items():
+                        told = ", ".join(f"{key} {part:.1%}" for key, part in parts)
+                        console.print(f"{name}: {told}")
                 records.append(
-                    {"shape": shape, "rows": rows, "length": length, "threads": threads}
+                    {
+                        "profiles": profiles,
+                        "shape": shape,
+                        "rows": rows,
+                        "length": length,
+                        "threads": threads,
+                    }
                     | {"device": options.device, "precision": options.precision}
                     | {"measured": {name: vars(found) for name, found in bench.measured.items()}}
                 )

@@ -26,7 +26,6 @@ from tests.waiting import until
 
 MISSING = network.what_is_missing()
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.skipif(MISSING is not None, reason=str(MISSING)),
 ]
 
