@@ -25,9 +25,7 @@ from tests.terminal import Terminal
 from tests.waiting import until
 
 MISSING = network.what_is_missing()
-pytestmark = [
-    pytest.mark.skipif(MISSING is not None, reason=str(MISSING)),
-]
+pytestmark = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
 
 TRIALS = 7
 # Nothing in it hangs on the clock or on what else runs, so that it can be told what it comes to.
