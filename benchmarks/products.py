@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.products [--rows 2048] [--rank 4] [--out FILE]``
 
-On one thread, for the three shapes of MiniLM's layers. Told is the fastest of many, in milliseconds.
+On one thread, for the three shapes of MiniLM's layers; the fastest of many, in milliseconds.
 """
 
 from __future__ import annotations
