@@ -91,7 +91,8 @@ def hypervolume_history(study: StudyRecord) -> list[tuple[float, float]]:
             point = [OBJECTIVES[name].minimised(_value(trial, name)) for name in names]
             if not any(_no_worse(other, point) for other in best):
                 best = [other for other in best if not _no_worse(point, other)] + [point]
-                volume = hypervolume(best, bound)
+                # Rounding must not let it shrink.
+                volume = max(volume, hypervolume(best, bound))
         history.append((trial.finished or 0.0, volume))
     return history
 
