@@ -13,6 +13,7 @@ the rules of MO-ASHA.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import statistics
@@ -83,7 +84,9 @@ class Contest:
     def volumes(self, done: Sequence[Done]) -> list[float]:
         """Hypervolume after each complete trial, non-decreasing."""
         points = self.points(done)
-        return [hypervolume(points[:count], self.bound) for count in range(1, len(done) + 1)]
+        found = [hypervolume(points[:count], self.bound) for count in range(1, len(done) + 1)]
+        # But for rounding it never falls.
+        return list(itertools.accumulate(found, max))
 
     def spent_until(self, done: Sequence[Done], volumes: Sequence[float]) -> list[float]:
         """Trial-seconds until each of ``volumes`` is reached; infinity where one never is."""
