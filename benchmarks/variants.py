@@ -123,6 +123,7 @@ def build(name: str, backbone: nn.Module) -> Variant:
 
 
 def _minilm() -> nn.Module:
+    hf.logging.set_verbosity_error()  # that the head is new is no news
     model: nn.Module = hf.AutoModelForSequenceClassification.from_pretrained(
         locate(MINILM), num_labels=2
     )
