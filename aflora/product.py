@@ -30,7 +30,8 @@ def low_rank_linear(base: nn.Linear, x: Tensor, A: Tensor, B: Tensor) -> Tensor:
       ``gᵀ (A x)``, the form that autograd chooses.
 
     Elsewhere — autocast, another format, a quantised or hooked layer, one that trains itself, a
-    compiled model — it is computed as it is written.
+    compiled model — it is computed as it is written. Only there can it be differentiated twice or
+    in forward mode.
 
     Args:
         base: the layer that is adapted.
@@ -43,9 +44,10 @@ def low_rank_linear(base: nn.Linear, x: Tensor, A: Tensor, B: Tensor) -> Tensor:
     """
     if _is_plain(base, x, A):
         weight = as_stored(base, base.weight)
-        y: Tensor = _Adapted.apply(x, weight, base.bias, A, B)  # type: ignore[no-untyped-call]
-        return y
-    y = base(x)
+        flat = x.reshape(-1, x.shape[-1])
+        whole: Tensor = _Adapted.apply(flat, weight, base.bias, A, B)  # type: ignore[no-untyped-call]
+        return whole.view(*x.shape[:-1], B.shape[0])
+    y: Tensor = base(x)
     if x.dtype != A.dtype and not torch.is_autocast_enabled(x.device.type):
         x = x.to(A.dtype)
     return y + F.linear(F.linear(x, A), B).to(y.dtype)
@@ -58,7 +60,9 @@ def _is_plain(base: nn.Linear, x: Tensor, A: Tensor) -> bool:
         not torch.compiler.is_compiling()
         and (type(base) is nn.Linear or is_conv1d(base))
         and type(base.weight) is nn.Parameter
-        and x.device.type == "cpu"
+        # Who moves weights about replaces the layer's forward.
+        and "forward" not in vars(base)
+        and x.device.type == base.weight.device.type == "cpu"
         and x.dtype == A.dtype == base.weight.dtype
         and x.dtype in (torch.float32, torch.float64)
         and not torch.is_autocast_enabled("cpu")
@@ -83,25 +87,25 @@ def _merges(rows: int, inside: int, outside: int, rank: int) -> bool:
 
 
 class _Adapted(torch.autograd.Function):
-    """``x Wᵀ + bias + x Aᵀ Bᵀ``; W and bias are frozen."""
+    """``x Wᵀ + bias + x Aᵀ Bᵀ`` of x with shape (rows, in); W and bias are frozen."""
 
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, A: Tensor, B: Tensor
     ) -> Tensor:
-        flat = x.reshape(-1, x.shape[-1])
         outside, inside = weight.shape
-        ctx.merges = _merges(len(flat), inside, outside, A.shape[0])
+        ctx.merges = _merges(len(x), inside, outside, A.shape[0])
         _, _, _, for_a, for_b = ctx.needs_input_grad
-        z = F.linear(flat, A) if for_b or not ctx.merges else None
+        z = F.linear(x, A) if for_b or not ctx.merges else None
         if ctx.merges:
-            y = F.linear(flat, torch.addmm(weight, B, A), bias)
+            y = F.linear(x, torch.addmm(weight, B, A), bias)
         else:
-            y = F.linear(flat, weight, bias)
+            y = F.linear(x, weight, bias)
             assert z is not None
-            y.addmm_(z, B.t())
-        ctx.save_for_backward(weight, A, B, z if for_b else None, flat if for_a else None)
-        return y.view(*x.shape[:-1], outside)
+            # In place, in the form that counters of FLOPs know.
+            torch.addmm(y, z, B.t(), out=y)
+        ctx.save_for_backward(weight, A, B, z if for_b else None, x if for_a else None)
+        return y
 
     @staticmethod
     @once_differentiable
@@ -109,20 +113,18 @@ class _Adapted(torch.autograd.Function):
         (g,) = gradients
         weight, A, B, z, x = ctx.saved_tensors
         for_x, _, _, for_a, for_b = ctx.needs_input_grad
-        flat = g.reshape(-1, g.shape[-1])
         # (r, rows): of z.
-        inner = B.t() @ flat.t() if for_a or (for_x and not ctx.merges) else None
+        inner = B.t() @ g.t() if for_a or (for_x and not ctx.merges) else None
         of_x = of_a = of_b = None
         if for_x and ctx.merges:
-            of_x = flat @ torch.addmm(weight, B, A)
+            of_x = g @ torch.addmm(weight, B, A)
         elif for_x:
             assert inner is not None
-            of_x = (flat @ weight).addmm_(inner.t(), A)
-        if of_x is not None:
-            of_x = of_x.view(*g.shape[:-1], A.shape[1])
+            of_x = g @ weight
+            torch.addmm(of_x, inner.t(), A, out=of_x)
         if for_a:
             assert inner is not None
             of_a = inner @ x
         if for_b:
-            of_b = (z.t() @ flat).t()
+            of_b = (z.t() @ g).t()
         return of_x, None, None, of_a, of_b

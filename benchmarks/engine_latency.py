@@ -67,18 +67,24 @@ def curve(settings: Mapping[str, Any], number: int) -> Sequence[Step]:
 
 
 class Timed:
-    """Calls a method of the engine and notes how long it took."""
+    """Calls a method of the engine and notes how long it took.
 
-    def __init__(self, call: Callable[..., Any]) -> None:
+    Args:
+        call: the method.
+        answers: whether only calls count that were given an answer.
+    """
+
+    def __init__(self, call: Callable[..., Any], answers: bool = False) -> None:
         self._call = call
+        self._answers = answers
         self.seconds: list[float] = []
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         began = time.perf_counter()
-        try:
-            return self._call(*args, **kwargs)
-        finally:
+        answer = self._call(*args, **kwargs)
+        if answer is not None or not self._answers:
             self.seconds.append(time.perf_counter() - began)
+        return answer
 
 
 def _warm_up(folder: Path, header: StudyHeader) -> None:
@@ -113,7 +119,7 @@ def search(trials: int, startup: int, slots: int) -> tuple[dict[str, Timed], int
         engine: Any = Engine(study, policy, judge, 0.0)
         _warm_up(Path(folder), header)
         before = psutil.Process().memory_info().rss
-        timed = {name: Timed(getattr(engine, name)) for name in GOALS}
+        timed = {name: Timed(getattr(engine, name), answers=name == "ask") for name in GOALS}
         for name, call in timed.items():
             setattr(engine, name, call)
         simulate(engine, curve, slots)

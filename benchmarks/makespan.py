@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -36,7 +37,7 @@ SLOTS = 2
 LEAST_USED = 0.95
 MOST_SECONDS_TO_FIRST_STEP = 15.0
 #: Of the backbone's file, all trials together.
-MOST_MEMORY = 1.1
+MOST_MEMORY, LEAST_MAPPED = 1.1, 0.5
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Memory:
         self._thread = threading.Thread(target=self._look)
         #: Proportional set size of the file, summed over trials, in bytes; the most that was seen.
         self.of_file = 0
-        #: The least and most of a trial's unique set size, in bytes.
+        #: Unique set size of each trial when it was last looked at, in bytes.
         self.own: list[int] = []
 
     def __enter__(self) -> Memory:
@@ -119,7 +120,7 @@ def stock(settings: Sequence[object], steps: int, folder: Path) -> Made:
     """Run the same configurations with Ray Tune alone."""
     (folder / "settings.json").write_text(json.dumps(list(settings)), encoding="utf-8")
     words = ["-m", "benchmarks.stock_tune", SPACE, str(folder / "settings.json")]
-    words += [str(folder / "stock.json"), f"--set=train.steps={steps}"]
+    words += [str(folder / "stock.json"), f"--slots={SLOTS}", f"--set=train.steps={steps}"]
     began = time.time()
     subprocess.run(  # noqa: S603 - our own code
         [sys.executable, *words], check=True, stdout=subprocess.DEVNULL
@@ -141,6 +142,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, metavar="FILE", help="raw record, as JSON")
     parser.add_argument("--check", action="store_true", help="fail unless the goals are met")
     options = parser.parse_args(arguments)
+    # Whoever is started from here, and counts as it should, finds two.
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:SLOTS])
     backbone = Path(locate(MODEL)).resolve() / "model.safetensors"
     with tempfile.TemporaryDirectory(prefix="makespan-") as folder:
         with Memory(backbone.resolve()) as memory:
@@ -159,6 +162,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Goal("part of the slots' time used", here.used, at_least=LEAST_USED),
         Goal("seconds to the first step", here.to_first_step, at_most=MOST_SECONDS_TO_FIRST_STEP),
         Goal("backbone in all trials' memory / its size", memory.of_file / size, MOST_MEMORY),
+        # Trials that copied it would hold nothing of the file.
+        Goal("backbone mapped, part of its file", memory.of_file / size, at_least=LEAST_MAPPED),
     ]
     Console(width=110).print(table_of("goals", reached))
     if options.out is not None:

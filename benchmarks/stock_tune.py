@@ -1,6 +1,6 @@
 """The trials of another run with Ray Tune as it comes: a process for each, which loads everything.
 
-``python -m benchmarks.stock_tune SPACE SETTINGS.json OUT.json [--set KEY=VALUE]``
+``python -m benchmarks.stock_tune SPACE SETTINGS.json OUT.json --slots N [--set KEY=VALUE]``
 """
 
 from __future__ import annotations
@@ -59,9 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("settings", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--set", dest="overrides", action="append", default=[])
+    parser.add_argument("--slots", type=int, required=True)
     options = parser.parse_args(arguments)
     settings = json.loads(options.settings.read_text(encoding="utf-8"))
-    ray.init(include_dashboard=False, logging_level="error", log_to_driver=False)
+    ray.init(
+        num_cpus=options.slots, include_dashboard=False, logging_level="error", log_to_driver=False
+    )
     with tempfile.TemporaryDirectory(prefix="stock-") as folder:
         space = str(Path(options.space).absolute())
         tuner = tune.Tuner(

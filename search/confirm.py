@@ -235,7 +235,8 @@ def copied_to(store: Store, run: Run) -> Callable[[Path], None]:
     def put(path: Path) -> None:
         try:
             store.put(path, path.relative_to(run.root).as_posix())
-        except OSError as error:
+        # Whatever an object store does wrong must not end what is being trained.
+        except Exception as error:
             print(f"{store} misses {path.name}: {first_line(error)}", file=sys.stderr, flush=True)
 
     return (lambda path: None) if same_place(store, run.root) else put
@@ -256,7 +257,7 @@ def write_confirmed(run: Run, store: Store, studies: Sequence[Confirming]) -> No
     if not same_place(store, run.root):
         try:
             mirror(run, store)
-        except OSError as error:
+        except Exception as error:  # as above
             print(f"{store} misses what was confirmed: {first_line(error)}", file=sys.stderr)
     # Last: a tracking server that is down must keep nobody waiting for what was found.
     track_confirmations([study.tracked for study in studies])

@@ -84,7 +84,10 @@ def _watch_there(run: str, file: Path) -> int:
     except SpecError as error:
         print(error, file=sys.stderr)
         return WRONG_INPUT
-    return 0 if launcher.show(f"{AT_HOME} && {{ {watch}; }}") else 1
+    try:
+        return 0 if launcher.show(f"{AT_HOME} && {{ {watch}; }}") else 1
+    except KeyboardInterrupt:
+        return 0  # before the terminal was the head's
 
 
 def _watch(run: Run, studies: Sequence[SearchStudy], console: Console) -> None:

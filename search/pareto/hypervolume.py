@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -29,6 +31,8 @@ def hypervolume(values: ArrayLike, reference: ArrayLike) -> float:
     if np.isnan(points).any() or not np.isfinite(bound).all():
         raise ValueError("hypervolume needs points without NaN and a finite reference point")
     points = points[(points < bound).all(axis=1)]
+    if np.isneginf(points).any():
+        return math.inf
     return _volume(points, bound)
 
 

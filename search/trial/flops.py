@@ -1,4 +1,4 @@
-"""Floating-point operations of a training step, counted from the products really executed."""
+"""Floating-point operations of a training step, counted from the products as they are written."""
 
 from __future__ import annotations
 

@@ -313,9 +313,17 @@ class _LedgerCallback(TrainerCallback):
     def on_evaluate(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        # The next step starts it again; evaluation and checkpoint are not training.
         if self._stopwatch.running:
             self._ledger.eval_seconds += self._stopwatch.stop()
+        # Another split may follow.
+        self._stopwatch.start()
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        # The next step starts it again; evaluation and checkpoint are not training.
+        if self._stopwatch.running:
+            self._stopwatch.stop()
 
 
 class _RungCallback(TrainerCallback):

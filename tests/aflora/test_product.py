@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 from transformers.pytorch_utils import Conv1D
 
 from aflora.linear import as_stored
@@ -106,11 +107,45 @@ def test_where_fp32_may_be_summed_in_less_the_products_stay_apart(
 ) -> None:
     base, x, a, b = made(MANY)
     expected = low_rank_linear(base, x, a, b)
+    asked: list[bool] = []
+    monkeypatch.setattr("aflora.product._merges", lambda *shape: asked.append(True) or True)
+    low_rank_linear(base, x, a, b)
+    assert asked == [True]
     monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: precision)
-    seen: list[int] = []
-    monkeypatch.setattr(base, "forward", lambda x: seen.append(1) or nn.Linear.forward(base, x))
     torch.testing.assert_close(low_rank_linear(base, x, a, b), expected)
-    assert seen
+    assert asked == [True]
+
+
+def test_what_comes_out_may_be_changed_in_place() -> None:
+    base, x, a, b = made(MANY)
+    doubled = low_rank_linear(base, x, a, b)
+    doubled *= 2.0
+    (gradient,) = torch.autograd.grad(doubled.sum(), x)
+    torch.testing.assert_close(gradient, 2 * (base.weight + b @ a).sum(0).expand_as(x))
+
+
+def test_a_layer_whose_forward_was_replaced_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    base, x, a, b = made(MANY)
+    plain = low_rank_linear(base, x, a, b)
+    monkeypatch.setattr(base, "forward", lambda x: nn.Linear.forward(base, x) + 1)
+    torch.testing.assert_close(low_rank_linear(base, x, a, b), plain + 1)
+
+
+@pytest.mark.parametrize("of_x", [True, False])
+def test_as_many_flops_are_counted_however_it_is_computed(
+    of_x: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, x, a, b = made(FEW)
+    x.requires_grad_(of_x)
+
+    def counted() -> int:
+        with FlopCounterMode(display=False) as counter:
+            low_rank_linear(base, x, a, b).sum().backward()
+        return int(counter.get_total_flops())
+
+    found = counted()
+    monkeypatch.setattr("aflora.product._is_plain", lambda *given: False)
+    assert found == counted() > 0
 
 
 def test_with_a_frozen_a_nothing_of_the_layer_s_width_is_kept() -> None:

@@ -62,6 +62,7 @@ def test_a_further_point_never_shrinks_the_hypervolume(
 
 def test_points_beyond_the_reference_add_nothing() -> None:
     assert hypervolume([[6.0, 0.0]], [5, 5]) == 0.0
+    assert hypervolume([[-np.inf, 0.0, 0.0]], [5, 5, 5]) == np.inf
     assert hypervolume(np.empty((0, 2)), [5, 5]) == 0.0
 
 

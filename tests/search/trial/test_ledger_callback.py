@@ -1,0 +1,38 @@
+"""Which seconds of a trial are training and which are evaluation."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from search.trial.ledger import Ledger
+from search.trial.training import _LedgerCallback
+
+TICK = 0.03
+
+
+def test_every_split_that_is_measured_counts_and_saving_counts_as_neither() -> None:
+    ledger = Ledger()
+    method: Any = SimpleNamespace(trains_now=lambda model: 7)
+    callback = _LedgerCallback(ledger, method)
+    given: Any = (None, None, None)
+
+    def passes(ticks: int) -> None:
+        time.sleep(ticks * TICK)
+
+    for _ in range(2):
+        callback.on_step_begin(*given)
+        passes(1)
+        callback.on_pre_optimizer_step(*given, model=None)
+        callback.on_step_end(*given)
+        for _split in range(2):
+            passes(2)
+            callback.on_evaluate(*given)
+        passes(5)
+        callback.on_save(*given)
+        passes(5)
+    assert ledger.train_seconds == pytest.approx(2 * TICK, rel=0.5)
+    assert ledger.eval_seconds == pytest.approx(8 * TICK, rel=0.5)
