@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     config = AFLoRAConfig(
         rank=4,
         trainable_projections="ffn",
-        freeze=FreezeConfig(rule="official", start=0.05, end=0.3),
+        freeze=FreezeConfig(rule="official", start=0.05, end=0.6, interval=1),
     )
     model = as_authors(aflora.adapt(model, config))
     with tempfile.TemporaryDirectory(prefix="plain-") as folder:
