@@ -24,7 +24,16 @@ def test_its_python_runs_from_top_to_bottom(
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/aflora.md", "docs/search.md", "docs/results/README.md"]
+    "page",
+    [
+        "README.md",
+        "docs/aflora.md",
+        "docs/cluster.md",
+        "docs/performance.md",
+        "docs/search.md",
+        "docs/results/README.md",
+        "docs/results/glue_minilm.md",
+    ],
 )
 def test_its_links_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
