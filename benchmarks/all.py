@@ -2,8 +2,8 @@
 
 ``GLUE_DIR=… python -m benchmarks.all [--quick] [--out benchmarks/results] [--check]``
 
-``--quick`` takes fewer rounds, trials and seeds, and at most ten minutes on two cores. What needs
-data that is not there is told and left out. Each benchmark's raw record is written below ``--out``.
+``--quick`` takes fewer rounds, trials and seeds. What needs data that is not there is told and left
+out. Each benchmark's raw record is written below ``--out``.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ BENCHMARKS = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--quick", action="store_true", help="in ten minutes")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, trials and seeds")
     parser.add_argument("--only", nargs="+", choices=[b.name for b in BENCHMARKS], metavar="NAME")
     parser.add_argument("--out", type=Path, metavar="DIR", help="raw records, as JSON")
     parser.add_argument("--check", action="store_true", help="fail unless all goals are met")
