@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+
+from search.provenance import provenance
+from search.writing import write_atomically
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,23 @@ def table_of(title: str, goals: Sequence[Goal]) -> Table:
     return table
 
 
-def as_plain(goals: Sequence[Goal]) -> list[dict[str, Any]]:
-    """For a record."""
-    return [asdict(goal) for goal in goals]
+def conclude(
+    goals: Sequence[Goal], out: Path | None, check: bool, content: Mapping[str, Any]
+) -> int:
+    """Write the raw record, where one is wanted; the exit status.
+
+    Args:
+        goals: of the benchmark.
+        out: the record's file.
+        check: whether a goal that is missed is a failure.
+        content: of the record, beside goals and provenance.
+    """
+    if out is not None:
+        record = {
+            "provenance": provenance(0, "", ""),
+            "goals": [asdict(goal) for goal in goals],
+            **content,
+        }
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(out, json.dumps(record, indent=1) + "\n")
+    return 0 if all(goal.met for goal in goals) or not check else 1

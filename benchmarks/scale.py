@@ -11,7 +11,6 @@ one. ``--out FILE`` keeps the raw record.
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import sys
 import tempfile
@@ -26,13 +25,11 @@ import numpy as np
 from rich.console import Console
 
 from benchmarks.engine_latency import search
-from benchmarks.goal import Goal, as_plain, table_of
+from benchmarks.goal import Goal, conclude, table_of
 from benchmarks.pictures import BROWSERS, QUIET
 from search.pareto.front import front, hypervolume_history
-from search.provenance import provenance
 from search.record import StudyRecord
 from search.results.html import write_report
-from search.writing import write_atomically
 
 ASKED = 50
 #: Trials at which slots are compared, and slots at which numbers of trials are.
@@ -126,16 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if name in found
     ]
     Console(width=110).print(table_of(f"goals, {found['trials']} trials", reached))
-    if options.out is not None:
-        content = {
-            "provenance": provenance(0, "", ""),
-            "goals": as_plain(reached),
-            "driver": rows,
-            "results": found,
-        }
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(options.out, json.dumps(content, indent=1) + "\n")
-    return 0 if all(goal.met for goal in reached) or not options.check else 1
+    return conclude(reached, options.out, options.check, {"driver": rows, "results": found})
 
 
 if __name__ == "__main__":

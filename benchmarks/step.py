@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -27,10 +26,8 @@ from rich.console import Console
 from rich.table import Table
 from torch.autograd.graph import saved_tensors_hooks
 
-from benchmarks.goal import Goal, as_plain, table_of
+from benchmarks.goal import Goal, conclude, table_of
 from benchmarks.variants import SHAPES, VARIANTS, Variant, build
-from search.provenance import provenance
-from search.writing import write_atomically
 
 REFERENCE = "LoRA r=4 (PEFT)"
 WARM_UP = 2
@@ -282,15 +279,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     console.print(table_of("goals", reached))
     if options.check and not reached:
         parser.error("--check needs minilm, 32x64, one thread, fp32 on a CPU, and all variants")
-    if options.out is not None:
-        record = {
-            "provenance": provenance(0, "", ""),
-            "goals": as_plain(reached),
-            "benches": records,
-        }
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(options.out, json.dumps(record, indent=1) + "\n")
-    return 0 if all(goal.met for goal in reached) or not options.check else 1
+    return conclude(reached, options.out, options.check, {"benches": records})
 
 
 if __name__ == "__main__":

