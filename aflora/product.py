@@ -28,6 +28,9 @@ def low_rank_linear(base: nn.Linear, x: Tensor, A: Tensor, B: Tensor) -> Tensor:
       has it, would lose updates that are small beside the weight; there the products stay apart.
     - The gradient of B is computed as ``((A x)ᵀ g)ᵀ``, which takes a tenth of the time of
       ``gᵀ (A x)``, the form that autograd chooses.
+    - A rank that is not small beside the layer (ELoRA's 1024) goes through the weight altogether:
+      ``G = gᵀ x``, and from it ``G Aᵀ`` for B and ``Bᵀ G`` for A. No product of rows and rank is
+      left, nor an activation of the rank's width.
 
     Elsewhere — autocast, another format, a quantised or hooked layer, one that trains itself, a
     compiled model — it is computed as it is written. Only there can it be differentiated twice or
@@ -45,8 +48,11 @@ def low_rank_linear(base: nn.Linear, x: Tensor, A: Tensor, B: Tensor) -> Tensor:
     if _is_plain(base, x, A):
         weight = as_stored(base, base.weight)
         flat = x.reshape(-1, x.shape[-1])
-        whole: Tensor = _Adapted.apply(flat, weight, base.bias, A, B)  # type: ignore[no-untyped-call]
-        return whole.view(*x.shape[:-1], B.shape[0])
+        (outside, inside), rank = weight.shape, len(A)
+        through = _goes_through_weight(len(flat), inside, outside, rank, A.requires_grad)
+        function = _ThroughWeight if through else _Adapted
+        whole: Tensor = function.apply(flat, weight, base.bias, A, B)  # type: ignore[no-untyped-call]
+        return whole.view(*x.shape[:-1], outside)
     y: Tensor = base(x)
     if x.dtype != A.dtype and not torch.is_autocast_enabled(x.device.type):
         x = x.to(A.dtype)
@@ -82,8 +88,51 @@ def _merges(rows: int, inside: int, outside: int, rank: int) -> bool:
     return (
         rows >= LEAST_ROWS
         and rows * (inside + 2 * outside) >= 2 * inside * outside
-        and 4 * rank <= min(inside, outside)
+        and _is_low(rank, inside, outside)
     )
+
+
+def _is_low(rank: int, inside: int, outside: int) -> bool:
+    return 4 * rank <= min(inside, outside)
+
+
+def _goes_through_weight(rows: int, inside: int, outside: int, rank: int, live: bool) -> bool:
+    """Whether by way of the weight's own gradient there is less to multiply than with a low rank.
+
+    Args:
+        live: A trains as well.
+    """
+    low_rank = rows * rank * ((3 if live else 2) * inside + 3 * outside)
+    through = inside * outside * ((3 if live else 2) * rank + rows)
+    return rows >= LEAST_ROWS and not _is_low(rank, inside, outside) and through < low_rank
+
+
+class _ThroughWeight(torch.autograd.Function):
+    """What :class:`_Adapted` gives, by way of the gradient of ``W + B A``."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, A: Tensor, B: Tensor
+    ) -> Tensor:
+        # Kept, since beside the rank's products making it again is not cheap.
+        whole = torch.addmm(weight, B, A)
+        ctx.save_for_backward(x, whole, A, B)
+        return F.linear(x, whole, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (g,) = gradients
+        x, whole, A, B = ctx.saved_tensors
+        for_x, _, _, for_a, for_b = ctx.needs_input_grad
+        of_x = of_a = of_b = None
+        if for_x:
+            of_x = g @ whole
+        if for_a or for_b:
+            of_whole = g.t() @ x
+            of_a = B.t() @ of_whole if for_a else None
+            of_b = of_whole @ A.t() if for_b else None
+        return of_x, None, None, of_a, of_b
 
 
 class _Adapted(torch.autograd.Function):

@@ -41,7 +41,7 @@ RATIOS = (
     ("AFLoRA live", REFERENCE, 0.88),
     ("AFLoRA frozen", REFERENCE, 0.83),
     ("AFLoRA frozen", "limit", 1.06),
-    ("AFLoRA live", "ELoRA r=1024", 1 / 3),
+    ("AFLoRA live", "ELoRA r=1024, authors' way", 1 / 3),
     ("AFLoRA frozen", "AFLoRA frozen, authors' way", 1 / 1.15),
 )
 MOST_SCORING = 0.01

@@ -99,6 +99,9 @@ VARIANTS: Mapping[str, Callable[[nn.Module], nn.Module]] = {
     "AFLoRA live, authors' way": lambda backbone: as_authors(_aflora(backbone, live=True)),
     "AFLoRA frozen, authors' way": lambda backbone: as_authors(_aflora(backbone, live=False)),
     "ELoRA r=1024": _searched("elora", rank=ELORA_RANK, modules=list(SIX)),
+    "ELoRA r=1024, authors' way": lambda backbone: as_authors(
+        _searched("elora", rank=ELORA_RANK, modules=list(SIX))(backbone)
+    ),
     "VeRA r=1024 (PEFT)": _searched("vera", rank=ELORA_RANK, modules=list(SIX)),
     "full fine-tuning": _searched("full"),
 }

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers.pytorch_utils import Conv1D
 
 from aflora.linear import as_stored
-from aflora.product import LEAST_ROWS, _merges, low_rank_linear
+from aflora.product import LEAST_ROWS, _goes_through_weight, _merges, low_rank_linear
 from search.trial.flops import _PROBES
 
 FEW, MANY = 6, LEAST_ROWS + 2
@@ -32,10 +32,17 @@ def made(
 
 @pytest.mark.parametrize("live", [True, False], ids=["live", "frozen"])
 @pytest.mark.parametrize("of_x", [True, False], ids=["trains below", "nothing below"])
-@pytest.mark.parametrize("rows", [FEW, MANY])
-def test_gradients_are_those_of_finite_differences(rows: int, of_x: bool, live: bool) -> None:
-    base, x, a, b = made(rows)
-    assert _merges(rows, 8, 12, 2) == (rows == MANY)
+@pytest.mark.parametrize(
+    ("rows", "rank", "merges", "through"),
+    [(FEW, 2, False, False), (MANY, 2, True, False), (MANY, 16, False, True)],
+    ids=["few rows", "low rank", "high rank"],
+)
+def test_gradients_are_those_of_finite_differences(
+    rows: int, rank: int, merges: bool, through: bool, of_x: bool, live: bool
+) -> None:
+    base, x, a, b = made(rows, rank)
+    assert _merges(rows, 8, 12, rank) == merges
+    assert _goes_through_weight(rows, 8, 12, rank, live) == through
     x.requires_grad_(of_x)
     a.requires_grad_(live)
     assert torch.autograd.gradcheck(
@@ -44,7 +51,7 @@ def test_gradients_are_those_of_finite_differences(rows: int, of_x: bool, live: 
 
 
 @given(
-    st.integers(1, 3), st.integers(4, 40), st.integers(4, 40), st.booleans(), st.integers(2, 300)
+    st.integers(1, 24), st.integers(4, 40), st.integers(4, 40), st.booleans(), st.integers(2, 300)
 )
 def test_values_and_gradients_equal_those_of_the_products_as_they_are_written(
     rank: int, inside: int, outside: int, bias: bool, rows: int
@@ -62,10 +69,10 @@ def test_values_and_gradients_equal_those_of_the_products_as_they_are_written(
         torch.testing.assert_close(one, other)
 
 
-@pytest.mark.parametrize("rows", [FEW, MANY])
-def test_a_layer_of_gpt2_whose_weight_is_transposed(rows: int) -> None:
+@pytest.mark.parametrize(("rows", "rank"), [(FEW, 2), (MANY, 2), (MANY, 16)])
+def test_a_layer_of_gpt2_whose_weight_is_transposed(rows: int, rank: int) -> None:
     base = Conv1D(12, 8).double().requires_grad_(False)
-    _, x, a, b = made(rows)
+    _, x, a, b = made(rows, rank)
     found = low_rank_linear(base, x, a, b)
     torch.testing.assert_close(found, base(x) + F.linear(F.linear(x, a), b))
     (of_x,) = torch.autograd.grad(found.sum(), x)
@@ -116,12 +123,27 @@ def test_where_fp32_may_be_summed_in_less_the_products_stay_apart(
     assert asked == [True]
 
 
-def test_what_comes_out_may_be_changed_in_place() -> None:
-    base, x, a, b = made(MANY)
+@pytest.mark.parametrize("rank", [2, 16])
+def test_what_comes_out_may_be_changed_in_place(rank: int) -> None:
+    base, x, a, b = made(MANY, rank)
     doubled = low_rank_linear(base, x, a, b)
     doubled *= 2.0
     (gradient,) = torch.autograd.grad(doubled.sum(), x)
     torch.testing.assert_close(gradient, 2 * (base.weight + b @ a).sum(0).expand_as(x))
+
+
+def test_of_a_high_rank_the_input_alone_is_kept_of_what_each_row_has() -> None:
+    base, x, a, b = made(MANY, rank=16)
+    kept: list[int] = []
+
+    def pack(tensor: Tensor) -> Tensor:
+        if tensor.shape[0] == MANY:
+            kept.append(tensor.shape[-1])
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        low_rank_linear(base, x, a, b)
+    assert kept == [8]
 
 
 def test_a_layer_whose_forward_was_replaced_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,8 +187,9 @@ def test_with_a_frozen_a_nothing_of_the_layer_s_width_is_kept() -> None:
         assert widths == kept
 
 
-def test_a_second_derivative_is_refused_and_not_wrong() -> None:
-    base, x, a, b = made(MANY)
+@pytest.mark.parametrize("rank", [2, 16])
+def test_a_second_derivative_is_refused_and_not_wrong(rank: int) -> None:
+    base, x, a, b = made(MANY, rank)
     (first,) = torch.autograd.grad(
         low_rank_linear(base, x, a, b).square().sum(), x, create_graph=True
     )
@@ -174,10 +197,11 @@ def test_a_second_derivative_is_refused_and_not_wrong() -> None:
         first.sum().backward()
 
 
-@given(st.integers(1, 4096), st.integers(1, 4096), st.integers(1, 64))
+@given(st.integers(1, 4096), st.integers(1, 4096), st.integers(1, 2048), st.booleans())
 def test_no_pass_in_which_flops_are_counted_makes_a_weight(
-    inside: int, outside: int, rank: int
+    inside: int, outside: int, rank: int, live: bool
 ) -> None:
     """So that the count of a step is the same on every machine."""
     for sequences, length in _PROBES:
         assert not _merges(sequences * length, inside, outside, rank)
+        assert not _goes_through_weight(sequences * length, inside, outside, rank, live)
