@@ -12,66 +12,13 @@ import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
+from tests.kuberay import check_ray_cluster
+
 ROOT = Path(__file__).resolve().parents[1]
 FILES = (ROOT / "cluster.yaml", ROOT / "deploy" / "onprem.yaml")
 SAME = ("setup_commands", "head_start_ray_commands", "worker_start_ray_commands", "file_mounts",
         "rsync_exclude")  # fmt: skip
 KUBERAY = ROOT / "deploy" / "kuberay.yaml"
-# What the operator's CRD says of a RayCluster itself; the pods in it are Kubernetes' own.
-_GROUP = {
-    "rayStartParams": {"type": "object", "additionalProperties": {"type": "string"}},
-    "template": {"type": "object"},
-}
-_COUNT = {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1}
-_HEAD = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["rayStartParams", "template"],
-    "properties": _GROUP
-    | {
-        "serviceType": {"type": "string"},
-        "headService": {"type": "object"},
-        "enableIngress": {"type": "boolean"},
-    },
-}
-_WORKERS = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["groupName", "maxReplicas", "minReplicas", "rayStartParams", "template"],
-    "properties": _GROUP
-    | {
-        "groupName": {"type": "string"},
-        "replicas": _COUNT,
-        "minReplicas": _COUNT,
-        "maxReplicas": _COUNT,
-        "numOfHosts": _COUNT,
-        "scaleStrategy": {"type": "object"},
-    },
-}
-RAY_CLUSTER = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["apiVersion", "kind", "metadata", "spec"],
-    "properties": {
-        "apiVersion": {"const": "ray.io/v1"},
-        "kind": {"const": "RayCluster"},
-        "metadata": {"type": "object"},
-        "spec": {
-            "type": "object",
-            "additionalProperties": False,
-            "required": ["headGroupSpec"],
-            "properties": {
-                "rayVersion": {"type": "string"},
-                "headGroupSpec": _HEAD,
-                "workerGroupSpecs": {"type": "array", "items": _WORKERS},
-                "enableInTreeAutoscaling": {"type": "boolean"},
-                "autoscalerOptions": {"type": "object"},
-                "headServiceAnnotations": {"type": "object"},
-                "suspend": {"type": "boolean"},
-            },
-        },
-    },
-}
 PORTS = ("AUTOSCALER_METRIC_PORT", "DASHBOARD_METRIC_PORT")
 
 
@@ -111,20 +58,6 @@ def test_nothing_that_starts_is_open() -> None:
     assert "mlflow server --host 127.0.0.1" in (deploy / "start_mlflow.sh").read_text()
 
 
-def check_ray_cluster(content: dict[str, Any]) -> None:
-    """What an API server with the operator's CRD would refuse, a field that it does not know included."""
-    jsonschema.validate(content, RAY_CLUSTER)
-    spec = content["spec"]
-    for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"]):
-        pods = {
-            "apiVersion": "v1",
-            "kind": "PodTemplate",
-            "metadata": content["metadata"],
-            "template": group["template"],
-        }
-        kubernetes_validate.validate(pods, "1.28", strict=True)
-
-
 def test_kubernetes_accepts_it() -> None:
     check_ray_cluster(read(KUBERAY))
 
@@ -145,6 +78,31 @@ def test_kubernetes_refuses_a_misspelt_field(path: tuple[str | int, ...]) -> Non
         place = place[step]
     right = next(key for key in place if key.startswith(str(path[-1])))
     place[path[-1]] = place.pop(right)
+    with pytest.raises((jsonschema.ValidationError, kubernetes_validate.ValidationError)):
+        check_ray_cluster(content)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("spec", "workerGroupSpecs", 0, "maxReplicas"), "8"),
+        (("spec", "workerGroupSpecs", 0, "replicas"), 2**31),
+        (("spec", "headGroupSpec", "rayStartParams"), {"num-cpus": 0}),
+        (("spec", "rayVersion"), 2.6),
+        (("spec", "upgradeStrategy"), {"type": "Rolling"}),
+        (("spec", "headGroupSpec", "template", "spec", "containers", 0, "command"), "bash"),
+        (("spec", "headGroupSpec", "template", "spec", "containers", 0, "env", 1, "value"), 1),
+    ],
+    ids=lambda given: str(given[-1]) if isinstance(given, tuple) else "",
+)
+def test_kubernetes_refuses_a_value_of_another_type(
+    path: tuple[str | int, ...], value: object
+) -> None:
+    content = read(KUBERAY)
+    place: Any = content
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
     with pytest.raises((jsonschema.ValidationError, kubernetes_validate.ValidationError)):
         check_ray_cluster(content)
 
