@@ -11,15 +11,16 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import jinja2
 import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
 
 from search.flat import flattened, legible
 from search.pareto.front import front, hypervolume_history
 from search.record import StudyRecord
+from search.results.catalogue import catalogue, courses
 from search.results.comparison import caption, compare_methods
 from search.results.confirmed import Confirmation
 from search.results.figures import (
@@ -47,16 +48,21 @@ from search.results.tables import (
 from search.results.units import duration, readable, title
 from search.writing import write_atomically
 
+# In this order they make one script.
+_SCRIPTS = ("unpacking", "theme", "trials", "pointer", "drawer", "front", "table", "main")
+#: Front members whose freezing steps are drawn on the page; those of others when they are opened.
+_MOST_FREEZING = 6
+
 
 def write_report(
     study: StudyRecord, path: Path, confirmations: Sequence[Confirmation] = ()
 ) -> None:
     """Write the report of a study to ``path``: words, front, tables and plots.
 
-    Plotly and the figures' data are inside it, compressed. Its content security policy admits
-    just the two scripts it carries, by their hashes, and no address at all.
+    Plotly, the figures and what is told of each trial are inside it, compressed. Its content
+    security policy admits just the two scripts it carries, by their hashes, and no address at all.
     """
-    freezing, methods = freezing_members(study), importance_methods(study)
+    freezing, methods = freezing_members(study)[:_MOST_FREEZING], importance_methods(study)
     figures = {
         "front": front_figure(study),
         "trials": trials_figure(study),
@@ -80,12 +86,14 @@ def write_report(
         "timed": any(name.endswith("_seconds") for name in study.objectives),
         "front_table": front_table(study),
         "trials_table": trials_table(study),
+        "trials": len(study.trials),
         "confirmations": [(c, confirmed_table(study, c)) for c in confirmations if c.members],
         "freezing": [(f"freezing-{trial.number}", trial_name(trial)) for trial in freezing],
         "importances": [(f"importance-{method}", method) for method in methods],
         **_compared(confirmed),
     }
-    write_atomically(path, _page("report.html", figures, content))
+    blocks = {"catalogue": catalogue(study), "courses": courses(study)}
+    write_atomically(path, _page("report.html", figures, content, blocks))
 
 
 def write_overview_page(
@@ -135,8 +143,14 @@ def _compared(confirmed: Sequence[tuple[StudyRecord, Confirmation]]) -> dict[str
     }
 
 
-def _page(template: str, figures: Mapping[str, go.Figure], content: Mapping[str, object]) -> str:
-    script, plotly = _part("report.js"), _plotly()
+def _page(
+    template: str,
+    figures: Mapping[str, go.Figure],
+    content: Mapping[str, object],
+    blocks: Mapping[str, object] = MappingProxyType({}),
+) -> str:
+    """The page, with its figures and further blocks of data for its scripts, by name."""
+    script, plotly = _script(), _plotly()
     environment = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -150,9 +164,17 @@ def _page(template: str, figures: Mapping[str, go.Figure], content: Mapping[str,
         style=_part("report.css"),
         script=script,
         script_sources=f"'{_hash(script)}' '{plotly.hash}'",
-        plotly=plotly.packed,
-        figures=_packed(_as_json(figures)),
+        blocks={
+            "plotly": plotly.packed,
+            "figures": _packed(_as_json(figures)),
+            **{name: _packed(_json(block)) for name, block in blocks.items()},
+        },
     )
+
+
+def _script() -> str:
+    parts = "\n".join(_part(f"script/{name}.js") for name in _SCRIPTS)
+    return f'"use strict";\n(() => {{\n{parts}}})();\n'
 
 
 class _Library(NamedTuple):
@@ -162,8 +184,8 @@ class _Library(NamedTuple):
 
 @cache
 def _plotly() -> _Library:
-    # A run writes a report for each task, and packing these five megabytes takes a second.
-    source = get_plotlyjs()
+    # A third of what the Python package carries: the plots of planes, which are all there are here.
+    source = _part("third_party/plotly-cartesian.min.js")
     return _Library(_hash(source), _packed(source))
 
 
@@ -182,7 +204,12 @@ def _packed(text: str) -> str:
 
 
 def _as_json(figures: Mapping[str, go.Figure]) -> str:
-    return json.dumps({name: json.loads(figure.to_json()) for name, figure in figures.items()})
+    return _json({name: json.loads(figure.to_json()) for name, figure in figures.items()})
+
+
+def _json(block: object) -> str:
+    # A browser's parser knows no NaN.
+    return json.dumps(block, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def _facts(study: StudyRecord) -> list[tuple[str, str]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -23,6 +24,8 @@ from search.results.measured import best_of, extent, final
 from search.results.units import MISSING, duration, readable, title
 
 _COUNTED: tuple[State, ...] = ("complete", "pruned", "failed")
+#: A browser takes seconds to lay out more.
+MOST_ROWS = 500
 _ORDER = ("complete", "running", "paused", "waiting", "pruned", "failed")
 
 
@@ -34,7 +37,8 @@ class Cell:
         text: as people read it.
         key: a number for columns of numbers, else text; empty where nothing is known, which
             always goes last.
-        kind: ``number``, ``text``, ``state``, ``configuration`` or ``link``.
+        kind: ``number``, ``text``, ``state``, ``configuration``, ``link``, or ``trial``: a number
+            that opens one.
         mark: name of an enqueued configuration, shown beside the text.
         details: the settings behind a configuration, key and value.
         link: where a link leads.
@@ -72,7 +76,7 @@ def front_table(study: StudyRecord) -> Table:
             trial.number,
             True,
             (
-                _number(str(trial.number), trial.number),
+                _trial(trial.number),
                 _configuration(trial),
                 *(_measure(trial, name) for name in names),
                 _text(trial.adapter),
@@ -84,7 +88,10 @@ def front_table(study: StudyRecord) -> Table:
 
 
 def trials_table(study: StudyRecord) -> Table:
-    """All trials: configuration, state, objectives at the last rung, progress, time, reason."""
+    """The trials: configuration, state, objectives at the last rung, progress, time, reason.
+
+    All of them up to five hundred; of more the front, and of the others those with the best scores.
+    """
     names = list(study.objectives)
     members = {trial.number for trial in front(study.trials, names)}
     columns = (
@@ -101,8 +108,8 @@ def trials_table(study: StudyRecord) -> Table:
             trial.number,
             trial.number in members,
             (
-                _number(str(trial.number), trial.number),
-                _configuration(trial),
+                _trial(trial.number),
+                Cell(trial.label, trial.label, "configuration", trial.mark),
                 Cell(trial.state, str(_ORDER.index(trial.state)), "state"),
                 *(_measure(trial, name) for name in names),
                 _steps(trial),
@@ -110,9 +117,21 @@ def trials_table(study: StudyRecord) -> Table:
                 _text(trial.reason),
             ),
         )
-        for trial in study.trials
+        for trial in _listed(study, members)
     )
     return Table(columns, rows)
+
+
+def _listed(study: StudyRecord, members: Set[int]) -> Sequence[TrialRecord]:
+    if len(study.trials) <= MOST_ROWS:
+        return study.trials
+
+    def rank(trial: TrialRecord) -> tuple[bool, float]:
+        score = final(trial, "score")
+        return trial.number not in members, math.inf if score is None else -score
+
+    kept = sorted(study.trials, key=rank)[: max(MOST_ROWS, len(members))]
+    return sorted(kept, key=lambda trial: trial.number)
 
 
 def confirmed_table(study: StudyRecord, confirmation: Confirmation) -> Table:
@@ -134,7 +153,7 @@ def confirmed_table(study: StudyRecord, confirmation: Confirmation) -> Table:
             member.trial,
             member.on_front,
             (
-                _number(str(member.trial), member.trial),
+                _trial(member.trial),
                 _configuration(trials[member.trial]),
                 _number(f"{member.score.mean:.4f}", member.score.mean),
                 _number(f"{member.score.low:.4f} … {member.score.high:.4f}", member.score.low),
@@ -227,6 +246,10 @@ def comparison_table(comparison: Comparison) -> Table:
             )
             rows.append((len(rows), False, row))
     return Table(columns, tuple(rows))
+
+
+def _trial(number: int) -> Cell:
+    return Cell(str(number), repr(float(number)), "trial")
 
 
 def _number(text: str, value: float | None) -> Cell:

@@ -64,7 +64,7 @@ class StepFlops:
         return round(float(_powers(sequences, length) @ self._coefficients))
 
 
-class _Counter(TorchDispatchMode):
+class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the FLOPs of what is executed within it, by torch's own formulas.
 
     torch's ``FlopCounterMode`` does the same and follows the modules besides, which took a second
@@ -72,7 +72,7 @@ class _Counter(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.flops = 0
 
     def __torch_dispatch__(

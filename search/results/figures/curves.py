@@ -9,10 +9,13 @@ import plotly.graph_objects as go
 
 from search.pareto.front import front
 from search.record import StudyRecord, TrialRecord
-from search.results.figures.hover import escaped, short, trial_text
+from search.results.figures.hover import escaped, short
 from search.results.figures.style import BLUE, GREY, HUES, ORANGE, new_figure, say
+from search.results.figures.thinning import every
 
 HEIGHT = 440
+#: Curves of a kind that are drawn; of more, so many that are evenly spaced.
+MOST = 200
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross")
 
 
@@ -27,16 +30,19 @@ def curves_figure(study: StudyRecord) -> go.Figure:
     if not scored:
         say(figure, "No trial has reached a rung yet.")
         return figure
-    members = [trial for trial in front(study.trials, list(study.objectives)) if trial in scored]
-    rest = [trial for trial in scored if trial not in members]
-    _add(figure, study, [t for t in rest if t.state == "pruned"], "pruned", ORANGE, dash="dot")
-    _add(figure, study, [t for t in rest if t.state != "pruned"], "other", GREY)
+    members = [t for t in front(study.trials, list(study.objectives)) if _curve(t)]
+    numbers = {trial.number for trial in members}
+    rest = [trial for trial in scored if trial.number not in numbers]
+    pruned = [trial for trial in rest if trial.state == "pruned"]
+    others = [trial for trial in rest if trial.state != "pruned"]
+    _add(figure, every(pruned, MOST), "pruned", ORANGE, dash="dot")
+    _add(figure, every(others, MOST), "other", GREY)
     if len(members) <= len(HUES):
         for trial, colour, symbol in zip(members, HUES, _SYMBOLS, strict=False):
             name = f"{trial.number}: {short(trial.mark or trial.label)}"
-            _add(figure, study, [trial], name, colour, width=2.5, symbol=symbol)
+            _add(figure, [trial], name, colour, width=2.5, symbol=symbol)
     else:
-        _add(figure, study, members, "front", BLUE, width=2)
+        _add(figure, every(members, MOST), "front", BLUE, width=2)
     first = min(_curve(trial)[0][0] for trial in scored)
     figure.update_xaxes(title_text="training done", ticksuffix=" %", range=[first - 3, 103])
     figure.update_yaxes(title_text=escaped(study.metric))
@@ -45,7 +51,6 @@ def curves_figure(study: StudyRecord) -> go.Figure:
 
 def _add(
     figure: go.Figure,
-    study: StudyRecord,
     trials: Sequence[TrialRecord],
     name: str,
     colour: str,
@@ -57,16 +62,16 @@ def _add(
         return
     xs: list[float | None] = []
     ys: list[float | None] = []
-    texts: list[str | None] = []
+    numbers: list[int | None] = []
     for trial in trials:
         for done, score in _curve(trial):
             xs.append(done)
             ys.append(score)
-            texts.append(trial_text(trial, study))
+            numbers.append(trial.number)
         # A gap, so that one trace holds many curves.
         xs.append(None)
         ys.append(None)
-        texts.append(None)
+        numbers.append(None)
     figure.add_scatter(
         x=xs[:-1],
         y=ys[:-1],
@@ -76,8 +81,8 @@ def _add(
         marker={"size": 7 if width > 1 else 4, "symbol": symbol, "color": colour},
         opacity=1.0 if width > 1 else 0.5,
         connectgaps=False,
-        hovertext=texts[:-1],
-        hoverinfo="text",
+        customdata=numbers[:-1],
+        hoverinfo="none",
     )
 
 

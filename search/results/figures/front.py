@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from search.pareto.front import front
 from search.record import StudyRecord, TrialRecord
-from search.results.figures.hover import escaped, short, trial_text
+from search.results.figures.hover import escaped, short
 from search.results.figures.labels import Point, placed
 from search.results.figures.plane import Plane, plane_of
 from search.results.figures.style import (
@@ -17,13 +17,17 @@ from search.results.figures.style import (
     COST_SCALE,
     FAINT,
     GREY,
+    SHADE,
     log_ticks,
     new_figure,
     say,
 )
+from search.results.figures.thinning import thinned
 from search.results.units import title
 
 HEIGHT = 560
+#: Names of traces that the page looks for.
+PRUNED, STEPS = "pruned, where it stopped", "best at this cost or less"
 _SYMBOLS = ("diamond", "square", "triangle-up", "pentagon", "star", "hexagon", "cross")
 # The plot's inside on a usual page, for placing names before the true size is known.
 _INSIDE = (900.0, 430.0)
@@ -62,22 +66,27 @@ def front_figure(study: StudyRecord) -> go.Figure:
                 showlegend=not coloured,
                 marker=marker,
                 customdata=[trial.number for trial in trials],
-                hovertext=[trial_text(trial, study) for trial in trials],
-                hoverinfo="text",
+                # What the pointer shows is made by the page, which knows the trials.
+                hoverinfo="none",
             )
             if coloured:
                 _add_key(figure, name, marker)
 
-    add([trial for trial in unmarked if trial.state == "pruned"], "pruned, where it stopped", 7)
-    add([trial for trial in complete if trial.number not in members], "complete", 8)
+    drawn = {number: plane.on_axes(place) for number, place in plane.places.items()}
+    pruned = [trial for trial in unmarked if trial.state == "pruned"]
+    dominated = [trial for trial in complete if trial.number not in members]
+    pruned, dominated = thinned(pruned, drawn), thinned(dominated, drawn)
+    add(pruned, PRUNED, 7)
+    add(dominated, "complete", 8)
     steps = corners_of(plane, [trial for trial in shown if trial.number in members])
-    _add_steps(figure, steps)
+    _add_steps(figure, steps, plane.y_range[0])
     add([trial for trial in complete if trial.number in members], "front", 15)
     for index, trial in enumerate(marked):
         on_front = trial.number in members
         name = short(trial.mark or "") + (", on the front" if on_front else "")
         add([trial], name, 16 if on_front else 12, _SYMBOLS[index % len(_SYMBOLS)])
-    _add_names(figure, plane, marked, unmarked, steps)
+    around = [*pruned, *dominated, *(t for t in complete if t.number in members)]
+    _add_names(figure, plane, marked, around, steps)
     _add_colours(figure, plane, [trial for trial in shown if trial.state == "complete"])
     figure.update_xaxes(title_text=plane.x_title, **plane.x_axis)
     figure.update_yaxes(title_text=escaped(study.metric), range=plane.y_range)
@@ -124,14 +133,27 @@ def corners_of(plane: Plane, members: Sequence[TrialRecord]) -> list[tuple[float
     return [*corners, (10.0 ** plane.x_axis["range"][1], corners[-1][1])]
 
 
-def _add_steps(figure: go.Figure, corners: Sequence[tuple[float, float]]) -> None:
+def _add_steps(figure: go.Figure, corners: Sequence[tuple[float, float]], bottom: float) -> None:
+    """The line, and what it dominates shaded."""
     if corners:
+        around = [*corners, (corners[-1][0], bottom), (corners[0][0], bottom)]
+        figure.add_scatter(
+            x=[x for x, _ in around],
+            y=[y for _, y in around],
+            mode="lines",
+            line={"width": 0},
+            fill="toself",
+            fillcolor=SHADE,
+            name="dominated",
+            showlegend=False,
+            hoverinfo="skip",
+        )
         figure.add_scatter(
             x=[x for x, _ in corners],
             y=[y for _, y in corners],
             mode="lines",
             line={"width": 1.5, "color": GREY},
-            name="best at this cost or less",
+            name=STEPS,
             hoverinfo="skip",
         )
 

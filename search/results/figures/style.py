@@ -22,6 +22,7 @@ HUES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 GREY = "#868d96"
 FAINT = "rgba(134,141,150,0.65)"
 GRID = "rgba(134,141,150,0.22)"
+SHADE = "rgba(134,141,150,0.09)"
 
 # From blue to yellow like cividis, without its ends: they vanish on a dark or a white page.
 COST_SCALE = [[0.0, "#1f5fa8"], [0.25, "#5a86a8"], [0.5, "#9aa98c"], [0.75, "#d3c35c"],

@@ -6,8 +6,9 @@ import plotly.graph_objects as go
 
 from search.pareto.front import front
 from search.record import StudyRecord, TrialRecord
-from search.results.figures.hover import escaped, trial_text
+from search.results.figures.hover import escaped
 from search.results.figures.style import GREY, STATES, new_figure, padded, say
+from search.results.figures.thinning import thinned
 from search.results.measured import final
 
 HEIGHT = 400
@@ -23,12 +24,12 @@ def trials_figure(study: StudyRecord) -> go.Figure:
     if not study.trials:
         say(figure, "No trial yet.")
         return figure
-    scores = [score for trial in study.trials if (score := final(trial, "score")) is not None]
-    without = [trial for trial in study.trials if final(trial, "score") is None]
+    scores = {t.number: score for t in study.trials if (score := final(t, "score")) is not None}
+    places = {t.number: (float(t.number), scores.get(t.number, 0.0)) for t in study.trials}
     for state, (colour, symbol) in STATES.items():
-        trials = study.in_state(state)
-        _add(figure, study, [t for t in trials if t not in without], state, colour, symbol)
-        _add(figure, study, [t for t in trials if t in without], state, colour, symbol, strip=True)
+        for strip in (False, True):
+            trials = [t for t in study.in_state(state) if (t.number not in scores) == strip]
+            _add(figure, thinned(trials, places), state, colour, symbol, strip)
     members = front(study.trials, list(study.objectives))
     if members:
         figure.add_scatter(
@@ -44,8 +45,8 @@ def trials_figure(study: StudyRecord) -> go.Figure:
         yaxis={"title": {"text": escaped(study.metric)}, "visible": bool(scores)},
     )
     if scores:
-        figure.update_layout(yaxis_range=padded(scores, 0.08))
-    if without:
+        figure.update_layout(yaxis_range=padded(list(scores.values()), 0.08))
+    if len(scores) < len(study.trials):
         figure.update_layout(
             xaxis_anchor="y2",
             yaxis_domain=[0.16, 1],
@@ -64,7 +65,6 @@ def trials_figure(study: StudyRecord) -> go.Figure:
 
 def _add(
     figure: go.Figure,
-    study: StudyRecord,
     trials: list[TrialRecord],
     state: str,
     colour: str,
@@ -86,6 +86,5 @@ def _add(
         if symbol.endswith("-open")
         else {"symbol": symbol, "size": 9, "color": colour},
         customdata=[trial.number for trial in trials],
-        hovertext=[trial_text(trial, study) for trial in trials],
-        hoverinfo="text",
+        hoverinfo="none",
     )

@@ -67,11 +67,20 @@ def make_trial(
     )
     fields: dict[str, Any] = {
         "settings": {
-            "method": "aflora",
-            "rank": 4,
-            "modules": list(roles),
+            "method": {
+                "aflora": {
+                    "rank": 4,
+                    "modules": list(roles),
+                    "freeze": {
+                        "rule": "paper",
+                        "beta1": 0.85,
+                        "beta2": 0.95,
+                        "start": 0.1,
+                        "end": 0.7,
+                    },
+                }
+            },
             "learning_rate": 0.0031,
-            "freeze": {"rule": "paper", "beta1": 0.85, "beta2": 0.95, "start": 0.1, "end": 0.7},
         },
         "label": "aflora r4 ffn paper",
         "values": {name: measures(1.0)[name] for name in objectives}
@@ -118,7 +127,7 @@ def make_search(count: int, seed: int = 0) -> StudyRecord:
         make_trial(0, score=0.884, params=21_400, seconds=34.0, mark="AFLoRA, paper"),
         make_trial(
             1, score=0.891, params=294_912, seconds=52.0, freezes=False, mark="LoRA r=8",
-            label="lora r8 qv", settings={"method": "lora", "rank": 8, "learning_rate": 0.0004},
+            label="lora r8 qv", settings={"method": {"lora": {"rank": 8}}, "learning_rate": 0.0004},
         ),
     ]  # fmt: skip
     for number in range(2, count):
@@ -139,11 +148,14 @@ def make_search(count: int, seed: int = 0) -> StudyRecord:
             flops=float(2.5e12 * random.lognormal(0, 0.4)),
             label=f"aflora r{rank} ffn {rule}",
             settings={
-                "method": "aflora",
-                "rank": rank,
-                "modules": ["ffn_in", "ffn_out"],
+                "method": {
+                    "aflora": {
+                        "rank": rank,
+                        "modules": ["ffn_in", "ffn_out"],
+                        "freeze": {"rule": rule, "beta1": float(random.uniform(0.5, 0.99))},
+                    }
+                },
                 "learning_rate": float(10 ** random.uniform(-4, -1.5)),
-                "freeze": {"rule": rule, "beta1": float(random.uniform(0.5, 0.99))},
             },
         )
         trials.append(trial)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from search.pareto.front import front
-from search.record import StudyRecord
+from search.record import FreezeEvent, StudyRecord
 from search.results.html import write_overview_page, write_report
 from tests.search.records import study
 from tests.search.records import trial as lora
@@ -66,6 +66,17 @@ class Seen:
 
     def is_clean(self) -> bool:
         return not self.trouble and not self.dialogs and self.requests == [self.address]
+
+
+def point_at(page: Any, figure: str, index: int) -> int:
+    """Move the pointer onto a point of a plot; the number of the trial that it stands for."""
+    place = page.locator(f"[data-figure={figure}]")
+    place.scroll_into_view_if_needed()
+    box = place.locator(".point").nth(index).bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_selector(".pointer:not([hidden])")
+    told = page.locator(".pointer strong").text_content()
+    return int(told.split(" ")[1])
 
 
 Opener = Callable[..., Seen]
@@ -142,13 +153,108 @@ def test_the_page_over_several_tasks_draws_sorts_and_leads_to_each(
     assert not seen.trouble
 
 
-def test_what_is_folded_is_drawn_when_opened(whole: Seen) -> None:
-    before = whole.plots()
-    whole.page.locator("details.more summary").click()
-    count = whole.page.locator("[data-figure]").count()
-    until(lambda: whole.plots() == count)
-    assert count > before
+def test_a_pointer_over_a_trial_shows_all_of_it(whole: Seen, whole_search: StudyRecord) -> None:
+    number = point_at(whole.page, "front", 3)
+    shown = whole.page.locator(".pointer").text_content()
+    trial = next(t for t in whole_search.trials if t.number == number)
+    for part in (f"Trial {number}", trial.label, f"accuracy{trial.measures['score']:.4f}",
+                 "modulesffn_in, ffn_out", "freeze.rule"):  # fmt: skip
+        assert part in shown
+    whole.page.mouse.move(0, 0)
+    until(lambda: bool(whole.page.locator(".pointer").is_hidden()))
+
+
+def test_a_click_opens_a_trial_and_escape_closes_it(whole: Seen, whole_search: StudyRecord) -> None:
+    number = point_at(whole.page, "front", 3)
+    whole.page.mouse.down()
+    whole.page.mouse.up()
+    whole.page.wait_for_selector(f".drawer[data-trial='{number}']")
+    trial = next(t for t in whole_search.trials if t.number == number)
+    drawer = whole.page.locator(".drawer")
+    assert drawer.locator(".state").text_content().startswith(trial.state)
+    curves = "[...document.querySelectorAll('.drawer .plot')].map(p => p.data.map(t => t.y))"
+    curve, parameters, *_ = whole.page.evaluate(curves)
+    assert curve == [[rung.measures["score"] for rung in trial.rungs]]
+    assert parameters[1] == [rung.measures["trainable_params_end"] for rung in trial.rungs]
+    ringed = "document.querySelector('[data-figure=front]').data.find(t => t.name === 'open')"
+    assert whole.page.evaluate(f"{ringed}.y") == [trial.measures["score"]]
+    whole.page.keyboard.press("Escape")
+    assert drawer.is_hidden()
+    assert whole.page.evaluate(f"{ringed}.y") == []
     assert whole.is_clean()
+
+
+def test_the_freezing_of_any_trial_is_drawn_when_it_is_opened(
+    opened: Opener, study: Maker, trial: Maker
+) -> None:
+    events = (
+        FreezeEvent(0, "query", "A", 100), FreezeEvent(0, "query", "B", None),
+        FreezeEvent(1, "query", "A", 40),
+    )  # fmt: skip
+    seen = opened(study(trial(0), trial(7, "pruned", freezing=events)))
+    seen.page.locator("table.all button.open", has_text="7").click()
+    seen.page.wait_for_selector(".drawer[data-trial='7']")
+    frozen, live = seen.page.evaluate(
+        "[...document.querySelectorAll('.drawer .plot')].at(-1).data.map(t => t.z)"
+    )
+    assert frozen == [[100, 40], [None, None]]
+    assert live == [[None, None], [-1, None]]
+    assert seen.is_clean()
+
+
+def test_the_front_is_drawn_on_the_axes_that_are_chosen(
+    opened: Opener, whole_search: StudyRecord
+) -> None:
+    seen = opened(whole_search)
+    seen.page.select_option("select[name=across]", "train_flops")
+    seen.page.select_option("select[name=colour]", "method")
+    flops = "document.querySelector('[data-figure=front]').layout.xaxis.title.text"
+    until(lambda: bool(seen.page.evaluate(flops) == "training FLOPs"))
+    until(lambda: int(seen.page.locator("[data-figure=front] .point").count()) > 0)
+    drawn = {
+        number: place
+        for trace in seen.page.evaluate("document.querySelector('[data-figure=front]').data")
+        if "customdata" in trace
+        for number, *place in zip(trace["customdata"], trace["x"], trace["y"], strict=True)
+    }
+    for trial in whole_search.in_state("complete", "pruned"):
+        course = trial.rungs[-1].projected
+        assert drawn[trial.number] == pytest.approx([course["train_flops"], course["score"]])
+    legend = seen.page.locator("[data-figure=front] .legendtext").all_text_contents()
+    assert {"aflora", "lora"} <= set(legend)
+    assert seen.is_clean()
+
+
+def test_the_line_on_other_axes_is_the_best_at_each_place_or_better(
+    opened: Opener, study: Maker, trial: Maker
+) -> None:
+    """Parameters upwards: fewer are better, and a higher score lies to the right."""
+    seen = opened(
+        study(
+            trial(0, score=0.7, params=100),
+            trial(1, score=0.8, params=1_000),
+            trial(2, score=0.9, params=10_000),
+            trial(3, score=0.75, params=50_000),
+        )
+    )
+    seen.page.select_option("select[name=across]", "score")
+    seen.page.select_option("select[name=up]", "trainable_params")
+    line = "document.querySelector('[data-figure=front]').data.find(t => t.name === 'best at this or better')"
+    until(lambda: bool(seen.page.evaluate(f"Boolean({line})")))
+    corners = list(zip(*seen.page.evaluate(f"[{line}.x, {line}.y]"), strict=True))
+    assert corners[:5] == [(0.9, 10_000), (0.8, 10_000), (0.8, 1_000), (0.7, 1_000), (0.7, 100)]
+    assert seen.is_clean()
+
+
+def test_the_rows_with_some_words_are_found(whole: Seen) -> None:
+    box = whole.page.locator("#filter")
+    box.fill("pruned r8")
+    rows = whole.page.locator("table.all tbody tr:visible").all_text_contents()
+    assert rows
+    assert all("pruned" in row and " r8 " in row for row in rows)
+    assert whole.page.locator("#shown").text_content() == f"{len(rows)} of 48"
+    box.fill("")
+    assert whole.page.locator("table.all tbody tr:visible").count() == 48
 
 
 def test_hostile_text_is_shown_and_does_nothing(opened: Opener, trial: Maker, study: Maker) -> None:
@@ -165,11 +271,12 @@ def test_hostile_text_is_shown_and_does_nothing(opened: Opener, trial: Maker, st
     assert seen.page.locator("h1").text_content() == EVIL
     shown = seen.page.locator("[data-figure=front] .annotation-text").text_content()
     assert shown == EVIL
-    seen.page.locator("[data-figure=front]").scroll_into_view_if_needed()
-    box = seen.page.locator("[data-figure=front] .point").first.bounding_box()
-    seen.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    seen.page.wait_for_selector("[data-figure=front] .hovertext")
-    assert EVIL in (seen.page.locator("[data-figure=front] .hovertext").text_content() or "")
+    assert point_at(seen.page, "front", 0) == 0
+    assert EVIL in (seen.page.locator(".pointer").text_content() or "")
+    seen.page.locator("table.all button.open").first.click()
+    seen.page.wait_for_selector(".drawer[data-trial='0']")
+    assert EVIL in (seen.page.locator(".drawer").text_content() or "")
+    assert EVIL in (seen.page.locator(".drawer .ytitle").first.text_content() or "")
     assert seen.page.locator("img").count() == 0
     assert seen.is_clean()
 

@@ -151,14 +151,6 @@ def test_without_parameters_as_objective_the_axis_is_the_cost(trial: Maker, stud
     assert list(trace(figure, "front").x) == [3.1e12]
 
 
-def test_hover_shows_the_whole_configuration_in_readable_units(trial: Maker, study: Maker) -> None:
-    (text,) = trace(front_figure(study(trial(0))), "front").hovertext
-    for part in ("Trial 0", "accuracy: 0.9000", "trainable parameters: 12.3 k",
-                 "training time: 21.4 s", "training FLOPs: 3.10 TFLOPs", "freeze.beta1: 0.85",
-                 "modules: ffn_in, ffn_out"):  # fmt: skip
-        assert part in text.replace("\N{NO-BREAK SPACE}", " ")
-
-
 @pytest.mark.parametrize("draw", FIGURES.values(), ids=FIGURES)
 def test_markup_of_users_is_text(
     draw: Callable[[StudyRecord], go.Figure], trial: Maker, study: Maker

@@ -14,10 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from plotly.offline import get_plotlyjs_version
 
 from search.pareto.front import front
 from search.record import StudyRecord
+from search.results.figures.thinning import MOST
 from search.results.html import write_report
+from search.results.tables import MOST_ROWS
+from tests.search.results.conftest import make_search
 
 Maker = Callable[..., Any]
 EVIL = "<img src=x onerror=alert(1)>"
@@ -97,7 +101,33 @@ def test_the_figures_are_inside(whole_search: StudyRecord, tmp_path: Path) -> No
     places = {a["data-figure"] for _, a in Page(page).elements if "data-figure" in a}
     assert set(figures) == places
     assert {"front", "trials", "curves", "volume-seconds", "volume-trials"} < places
-    assert "plotly.js v" in unpacked(page, "plotly")[:100]
+    assert "plotly.js (cartesian" in unpacked(page, "plotly")[:100]
+
+
+def test_the_library_is_the_one_that_the_figures_are_made_for(
+    whole_search: StudyRecord, tmp_path: Path
+) -> None:
+    banner = unpacked(report(whole_search, tmp_path), "plotly")[:100]
+    assert f"v{get_plotlyjs_version().split('.')[0]}." in banner
+
+
+def test_ten_thousand_trials_make_no_larger_tables_and_plots_than_a_browser_can_draw(
+    tmp_path: Path,
+) -> None:
+    study = make_search(3_000, seed=2)
+    page = report(study, tmp_path)
+    rows = [a for tag, a in Page(page).elements if tag == "tr" and "data-row" in a]
+    members = front(study.trials, list(study.objectives))
+    assert len(rows) == MOST_ROWS + len(members)
+    assert {str(trial.number) for trial in members} < {
+        row["data-row"] for row in rows[len(members) :]
+    }
+    assert "Of 3000 trials" in Page(page).text
+    figures = json.loads(unpacked(page, "figures"))
+    for name in ("front", "trials"):
+        for trace in figures[name]["data"]:
+            assert len(trace.get("customdata", ())) <= MOST
+    assert len(json.loads(unpacked(page, "catalogue"))["number"]) == 3_000
 
 
 def test_the_head_says_what_was_searched(whole_search: StudyRecord, tmp_path: Path) -> None:

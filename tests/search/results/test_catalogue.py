@@ -1,0 +1,75 @@
+"""What the report's scripts are told of the trials."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from search.record import FreezeEvent, StudyRecord
+from search.results.catalogue import catalogue, courses
+
+Maker = Callable[..., Any]
+
+
+def test_every_column_has_a_value_for_every_trial(whole_search: StudyRecord) -> None:
+    found = catalogue(whole_search)
+    count = len(whole_search.trials)
+    columns = [column for column in found.values() if isinstance(column, list) and len(column) > 3]
+    columns += [*found["told"].values(), *found["settings"].values(), *found["numbers"].values()]
+    columns += [measure["course"] for measure in found["measures"].values()]
+    assert {len(column) for column in columns} == {count}
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_what_methods_share_is_one_setting(study: Maker, trial: Maker) -> None:
+    lora = {"method": {"lora": {"rank": 8, "learning_rate": 1e-3}}, "head_learning_rate": 2e-3}
+    elora = {"method": {"elora": {"rank": 1024}}, "learning_rate": 1e-2, "head_learning_rate": 1e-3}
+    bare = {"method": {"head": None}, "head_learning_rate": 1e-3}
+    found = catalogue(
+        study(trial(0, settings=lora), trial(1, settings=elora), trial(2, settings=bare))
+    )
+    assert found["settings"]["rank"] == ["8", "1024", None]
+    assert found["numbers"]["learning_rate"] == [1e-3, 1e-2, None]
+    assert found["settings"]["method"] == found["method"] == ["lora", "elora", "head"]
+    assert "method" not in found["numbers"]
+
+
+def test_a_trial_that_stopped_is_told_as_it_was_and_drawn_where_it_was_heading(
+    study: Maker, trial: Maker
+) -> None:
+    found = catalogue(study(trial(0, seconds=100.0), trial(1, "pruned", seconds=50.0)))
+    assert found["told"]["training time"] == ["1\N{NO-BREAK SPACE}min\N{NO-BREAK SPACE}40\N{NO-BREAK SPACE}s",
+                                              "30.0\N{NO-BREAK SPACE}s"]  # fmt: skip
+    assert found["measures"]["train_seconds"]["course"] == [100.0, 50.0]
+
+
+def test_what_failed_is_on_no_plot(study: Maker, trial: Maker) -> None:
+    found = catalogue(study(trial(0), trial(1, "failed", rungs=2), trial(2, "running")))
+    assert found["measures"]["trainable_params"]["course"][1:] == [None, None]
+
+
+def test_a_measure_that_is_not_a_number_is_unknown(study: Maker, trial: Maker) -> None:
+    nan = trial(0, settings={"method": {"lora": {"rank": float("nan")}}})
+    assert "rank" not in catalogue(study(nan))["numbers"]
+
+
+def test_the_knee_is_named_where_there_is_one(study: Maker, trial: Maker) -> None:
+    ends = [trial(0, score=0.5, params=10), trial(1, score=0.9, params=100_000)]
+    assert catalogue(study(*ends))["knee"] is None
+    assert catalogue(study(*ends, trial(2, score=0.88, params=100)))["knee"] == 2
+
+
+def test_matrices_are_told_for_trials_that_have_different_ones(study: Maker, trial: Maker) -> None:
+    one = (FreezeEvent(0, "query", "A", 5), FreezeEvent(0, "query", "B", None))
+    other = (FreezeEvent(3, "ffn_in", "B", 9),)
+    found = courses(study(trial(0, freezing=one), trial(1, freezing=other), trial(2, freezing=())))
+    assert found["matrices"] == [(0, "query", "A"), (0, "query", "B"), (3, "ffn_in", "B")]
+    assert found["frozen"] == [[5, -1, None], [None, None, 9], []]
+
+
+def test_a_course_has_every_rung(study: Maker, trial: Maker) -> None:
+    pruned = trial(0, "pruned", score=0.8)
+    (rungs,) = courses(study(pruned))["rungs"]
+    assert rungs["step"] == [80, 160, 240]
+    assert rungs["score"] == [rung.measures["score"] for rung in pruned.rungs]
