@@ -144,11 +144,9 @@ def stock(contest: Contest, seed: int) -> tuple[list[Done], list[float]]:
 def ways(space: LoadedSpace) -> dict[str, Way]:
     """What is compared, by name."""
     rungs = space.space.pruner.rungs
-    # The customary quarter of successive halving: of ten rungs looks at the first and the fourth.
-    pareto = Pruner(rungs=rungs, start=0.1, keep=0.25, wait=3)
-    # Few complete trials come out of so much pruning, too few to tell which settings go together.
-    few = {"startup": 3, "multivariate": False, "group": False}
-    random, tpe = Sampler(name="random"), Sampler(name="tpe", **few)
+    # The defaults: of ten rungs they look at the first and the fourth.
+    pareto = Pruner(rungs=rungs)
+    random, tpe = Sampler(name="random"), Sampler()
 
     def judge(config: Pruner) -> Callable[[Contest], Judge | None]:
         return lambda contest: make_judge(config, contest.names)

@@ -90,12 +90,13 @@ def crowding_distance(values: ArrayLike) -> NDArray[np.float64]:
     """Crowding distance of NSGA-II (Deb et al. 2002): how far a point's neighbours lie apart.
 
     The two extreme points of every objective are infinitely far; objectives in which all points
-    agree do not count.
+    agree do not count. Equal points count as one and share its distance, so that it does not hang
+    on the order of the rows.
 
     Args:
         values: shape ``(points, objectives)``.
     """
-    points = _points(values)
+    points, which = np.unique(_points(values), axis=0, return_inverse=True)
     distance = np.zeros(len(points))
     for column in points.T:
         spread = column.max(initial=-np.inf) - column.min(initial=np.inf)
@@ -105,4 +106,4 @@ def crowding_distance(values: ArrayLike) -> NDArray[np.float64]:
         ordered = column[order]
         distance[order[[0, -1]]] = np.inf
         distance[order[1:-1]] += (ordered[2:] - ordered[:-2]) / spread
-    return distance
+    return distance[which.reshape(-1)]

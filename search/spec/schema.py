@@ -69,7 +69,7 @@ class Sampler(_WithOptions):
     """
 
     name: str = "tpe"
-    startup: Count = 10
+    startup: Count = 3
 
 
 class Pruner(_WithOptions):
@@ -87,7 +87,7 @@ class Pruner(_WithOptions):
 
     name: str = "pareto"
     rungs: Annotated[int, Field(ge=1, le=100, strict=True)] = 5
-    start: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    start: Annotated[float, Field(ge=0, lt=1)] = 0.1
     after_freezing: bool = True
     promote: bool = False
 
@@ -96,7 +96,7 @@ class Pruner(_WithOptions):
     def _defaults_of_pareto(cls, given: Any) -> Any:
         """Written out, so that the resolved space says how it was pruned."""
         if isinstance(given, dict) and given.get("name", "pareto") == "pareto":
-            return {"keep": 0.5, "wait": 4, **given}
+            return {"keep": 0.25, "wait": 3, **given}
         return given
 
     @model_validator(mode="after")

@@ -185,7 +185,7 @@ def test_a_dry_run_prints_the_space_and_starts_nothing(
     before = sorted(tmp_path.rglob("*"))
     assert main([path, "--dry-run", "--out", str(tmp_path / "out")]) == 0
     told = capsys.readouterr().out
-    assert yaml.safe_load(told)["pruner"]["wait"] == 4
+    assert yaml.safe_load(told)["pruner"]["wait"] == 3
     # Rank 1 on query alone: d and b of six layers.
     assert "# smallest: 2,310 (2.31\N{NO-BREAK SPACE}k) at the start: aflora r1" in told
     largest = 6 * (4 * (8 * 768) + 2 * (8 * 1920)) + 6 * (6 * 8 + 5 * 384 + 1536)

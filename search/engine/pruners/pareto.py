@@ -60,9 +60,9 @@ class ParetoPruner(BasePruner):
         objectives: Sequence[str] | None = None,
         *,
         rungs: int = 5,
-        keep: float = 0.5,
-        wait: int = 4,
-        start: float = 0.2,
+        keep: float = 0.25,
+        wait: int = 3,
+        start: float = 0.1,
     ) -> None:
         if not _whole(rungs, 1):
             raise ValueError(f"rungs must be a whole number of at least 1, got {rungs!r}")

@@ -139,16 +139,16 @@ def test_it_prunes_in_plain_optuna_by_the_study_s_metric_names() -> None:
     study = plain_study({0: (0.9, 1.0), 1: (0.9, 2.0), 2: (0.9, 3.0), 3: (0.5, 9.0)})
     with pytest.warns(optuna.exceptions.ExperimentalWarning):
         study.set_metric_names(["accuracy", "size"])
-    pruner = ParetoPruner(rungs=5, wait=4)
+    pruner = ParetoPruner(rungs=5, keep=0.5, wait=4)
     verdicts = [pruner.prune(study, trial) for trial in study.trials]
     assert verdicts == [False, False, True, True]
-    assert not ParetoPruner(rungs=5, wait=5).prune(study, study.trials[3])
+    assert not ParetoPruner(rungs=5, keep=0.5, wait=5).prune(study, study.trials[3])
 
 
 def test_others_count_whatever_became_of_them_and_a_later_rung_is_another_matter() -> None:
     study = plain_study({0: (0.9, 1.0), 1: (0.9, 2.0), 2: (0.9, 3.0), 3: (0.5, 9.0)})
     study.tell(0, state=optuna.trial.TrialState.PRUNED)
-    pruner = ParetoPruner(["accuracy", "size"], rungs=5, wait=4)
+    pruner = ParetoPruner(["accuracy", "size"], rungs=5, keep=0.5, wait=4)
     assert pruner.prune(study, study.trials[3])
     storage = study._storage
     storage.set_trial_user_attr(study.trials[3]._trial_id, "rung:2", {"accuracy": 0.5, "size": 9.0})
@@ -166,7 +166,7 @@ def test_a_dip_at_one_rung_is_no_verdict_and_a_cost_counts_as_it_is() -> None:
     for number in range(4):
         write(number, 2, 0.91, 1.0)
     write(4, 2, 0.6, 2.0)
-    pruner = ParetoPruner(["accuracy", "size"], rungs=5, wait=4)
+    pruner = ParetoPruner(["accuracy", "size"], rungs=5, keep=0.5, wait=4)
     # Its best accuracy so far is 0.95, whatever the second rung measured.
     assert not pruner.prune(study, study.trials[4])
     write(4, 1, 0.9, 0.5)

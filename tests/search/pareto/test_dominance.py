@@ -1,3 +1,5 @@
+from random import Random
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -75,3 +77,15 @@ def test_the_extremes_are_infinitely_far_and_equal_columns_do_not_count() -> Non
 def test_what_is_no_set_of_points_is_refused(values: list) -> None:
     with pytest.raises(ValueError, match=r"points must have shape|point 0 holds NaN"):
         non_dominated(values)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=12), st.randoms()
+)
+def test_crowding_does_not_hang_on_the_order_of_the_points(
+    points: list[tuple[int, int]], random: Random
+) -> None:
+    order = list(range(len(points)))
+    random.shuffle(order)
+    plain, shuffled = crowding_distance(points), crowding_distance([points[i] for i in order])
+    assert shuffled == pytest.approx([plain[i] for i in order])
