@@ -40,6 +40,15 @@ class Run:
         tasks = _several_tasks(root)
         return cls(root, tasks)
 
+    @classmethod
+    def study_at(cls, root: Path) -> RunDirectory | None:
+        """The study of one task of a run, where the folder is that task's; None where it is not.
+
+        Raises:
+            SpecError: the space file of the run cannot be read.
+        """
+        return cls(root.parent, _several_tasks(root.parent)).begun.get(root.name)
+
     @property
     def several(self) -> bool:
         """Whether it has more than one task."""

@@ -20,6 +20,15 @@ SHOWN = ("score", "trainable_params", "trainable_params_start", "trainable_param
          "train_seconds", "eval_seconds", "total_seconds", "train_flops")  # fmt: skip
 
 
+#: What can be done with a trial whose adapter was kept; {run} is the directory of the report.
+COMMANDS = (
+    ("For PEFT, or whatever its method can be written as",
+     "python -m search.export {run} --trial {trial} --out adapter-{trial}"),
+    ("As a model of plain layers",
+     "python -m search.export {run} --trial {trial} --format merged --out model-{trial}"),
+)  # fmt: skip
+
+
 def catalogue(study: StudyRecord) -> dict[str, Any]:
     """What can be looked up of every trial, as plain values; text is as people read it.
 
@@ -55,6 +64,7 @@ def catalogue(study: StudyRecord) -> dict[str, Any]:
             key: values for key in keys if (values := [_number(leaves.get(key)) for leaves in flat])
             and any(value is not None for value in values)
         },
+        "commands": [{"title": purpose, "text": text} for purpose, text in COMMANDS],
         "number": column(lambda t: t.number),
         "state": column(lambda t: t.state),
         "label": column(lambda t: t.label or f"trial {t.number}"),

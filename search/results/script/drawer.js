@@ -60,9 +60,10 @@ function failuresOf(i) {
 }
 
 function commandsOf(i) {
-  if (!trials.commands || !trials.adapter[i]) return [];
+  if (!trials.adapter[i]) return [];
+  const run = location.protocol === "file:" ? quoted(decodeURIComponent(location.pathname).replace(/\/[^/]*$/, "")) : "RUN";
   const blocks = trials.commands.map(({ title, text }) => {
-    const command = text.replaceAll("{trial}", trials.number[i]);
+    const command = text.replaceAll("{trial}", trials.number[i]).replaceAll("{run}", () => run);
     const box = element("div", null, "command");
     const copy = element("button", "copy");
     copy.type = "button";
@@ -75,6 +76,11 @@ function commandsOf(i) {
     return box;
   });
   return [element("h3", "Take it home"), ...blocks];
+}
+
+// For a shell.
+function quoted(path) {
+  return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }
 
 const SMALL = { margin: { l: 8, r: 8, t: 8, b: 8 }, height: 210, showlegend: false, hovermode: "closest" };

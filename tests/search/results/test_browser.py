@@ -246,6 +246,24 @@ def test_the_line_on_other_axes_is_the_best_at_each_place_or_better(
     assert seen.is_clean()
 
 
+def test_an_open_trial_of_the_front_says_how_it_is_exported(
+    whole: Seen, whole_search: StudyRecord
+) -> None:
+    best = front(whole_search.trials, list(whole_search.objectives))[0].number
+    whole.page.locator(f"table.members [data-trial='{best}']").click()
+    whole.page.wait_for_selector(f".drawer[data-trial='{best}']")
+    run = whole.address.removeprefix("file://").removesuffix("/report.html")
+    command = whole.page.locator(".drawer .command code").first.text_content()
+    assert command == f"python -m search.export {run} --trial {best} --out adapter-{best}"
+    whole.page.keyboard.press("Escape")
+    dominated = next(t.number for t in whole_search.trials if t.state == "pruned")
+    whole.page.locator(f"table.all [data-trial='{dominated}']").click()
+    whole.page.wait_for_selector(f".drawer[data-trial='{dominated}']")
+    assert whole.page.locator(".drawer .command").count() == 0
+    whole.page.keyboard.press("Escape")
+    assert whole.is_clean()
+
+
 def test_the_rows_with_some_words_are_found(whole: Seen) -> None:
     box = whole.page.locator("#filter")
     box.fill("pruned r8")

@@ -1,0 +1,157 @@
+"""The model card of an exported adapter, in the form that the hub expects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCardData
+
+from search.flat import legible
+from search.record import StudyRecord, TrialRecord
+from search.results.catalogue import own_settings
+from search.results.confirmed import Confirmation
+from search.results.measured import final
+from search.results.units import readable, title
+
+FILE = "README.md"
+_COUNTED = ("trainable_params", "trainable_params_start", "trainable_params_end", "head_params",
+            "train_seconds", "train_flops")  # fmt: skip
+_LIBRARIES = {"peft": "peft", "merged": "transformers", "aflora": "aflora"}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a card tells.
+
+    Attributes:
+        form: ``peft``, ``aflora`` or ``merged``.
+        labels: outputs of the head.
+        measured: what the exported adapter scored when it was read back; None where it was not.
+        rows: of the selection split, on which that was.
+        hub_data: name of the data set on the hub, where it is from there.
+    """
+
+    form: str
+    labels: int
+    measured: Mapping[str, float] | None
+    rows: int
+    hub_data: str | None
+
+
+def card(
+    study: StudyRecord, trial: TrialRecord, confirmations: list[Confirmation], facts: Facts
+) -> str:
+    """The card, as Markdown with a head in YAML."""
+    score = final(trial, "score")
+    hub_model = study.model if _is_on_the_hub(study.model) else None
+    about = ModelCardData(
+        base_model=hub_model,
+        library_name=_LIBRARIES[facts.form],
+        pipeline_tag="text-classification",
+        datasets=[facts.hub_data] if facts.hub_data else None,
+        tags=["aflora-search", str(own_settings(trial).get("method", ""))],
+        model_name=f"{study.name}-{study.task}-{trial.number}",
+        eval_results=[
+            EvalResult(
+                task_type="text-classification",
+                dataset_type=facts.hub_data or study.task,
+                dataset_name=study.task,
+                dataset_split="selection",
+                metric_type=study.metric,
+                metric_value=score,
+            )
+        ]
+        if score is not None
+        else None,
+    )
+    rows = [
+        (title(name, study.metric), readable(name, value))
+        for name in _COUNTED
+        if (value := final(trial, name)) is not None
+    ]
+    lines = [
+        "---", about.to_yaml(), "---", "",
+        f"# {_code(trial.label)} for {_code(study.task)}", "",
+        f"Trial {trial.number} of the search {_code(study.name)}, of AFLoRA Search, on the "
+        f"backbone {_code(study.model)}.", "",
+        *_scores(study, trial, confirmations, facts), "",
+        "| measured | |", "| --- | --- |", *(f"| {name} | {text} |" for name, text in rows), "",
+        "## Configuration", "", "| | |", "| --- | --- |",
+        *(f"| {_code(key)} | {_code(legible(value))} |"
+          for key, value in own_settings(trial).items()), "",
+        "## How to load it", "", "```python", *_loading(study.model, facts), "```", "",
+        "## Where it comes from", "", "| | |", "| --- | --- |",
+        *(f"| {_code(key)} | {_code(legible(value))} |"
+          for key, value in study.provenance.items() if not isinstance(value, Mapping)), "",
+    ]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _scores(
+    study: StudyRecord, trial: TrialRecord, confirmations: list[Confirmation], facts: Facts
+) -> list[str]:
+    told = [
+        f"- {study.metric} **{readable('score', final(trial, 'score'))}** on the {facts.rows} rows "
+        "on which the search chose, trained once: the best of many looks better than it is."
+    ]
+    if facts.measured is not None:
+        told.append(
+            f"- Read back from these files it scores {facts.measured['score']:.4f} on these rows."
+        )
+    else:
+        told.append("- What these files score was not checked when they were written.")
+    return told + [
+        f"- Trained again with {len(member.scores)} fresh seeds: {member.score.mean:.4f} on "
+        f"average on {confirmation.split} (95 % interval {member.score.low:.4f} … "
+        f"{member.score.high:.4f})."
+        for confirmation in confirmations
+        for member in confirmation.members
+        if member.trial == trial.number
+    ]
+
+
+def _loading(model: str, facts: Facts) -> list[str]:
+    get = "AutoModelForSequenceClassification.from_pretrained"
+    if facts.form == "merged":
+        return [
+            "from transformers import AutoModelForSequenceClassification, AutoTokenizer", "",
+            f'model = {get}("FOLDER")',
+            'tokenizer = AutoTokenizer.from_pretrained("FOLDER")',
+        ]  # fmt: skip
+    imports, place = [], repr(model)
+    if model.startswith("package:"):
+        package, _, below = model.removeprefix("package:").partition("/")
+        imports = ["from importlib.resources import files", ""]
+        place = f'str(files("{package}") / "{below}")'
+    base = [
+        *imports, "from transformers import AutoModelForSequenceClassification, AutoTokenizer", "",
+        f"base = {place}",
+        "tokenizer = AutoTokenizer.from_pretrained(base)",
+        f"model = {get}(base, num_labels={facts.labels})",
+    ]  # fmt: skip
+    if facts.form == "aflora":
+        return ["import aflora", *base, 'aflora.load(model, "FOLDER")']
+    return [
+        "from peft import PeftModel",
+        *base,
+        'model = PeftModel.from_pretrained(model, "FOLDER")',
+    ]
+
+
+def _is_on_the_hub(model: str) -> bool:
+    return not model.startswith(("package:", "/", "./", "../", "~")) and not Path(model).exists()
+
+
+def _code(value: Any) -> str:
+    """Text that is no markup, whatever it holds."""
+    text = " ".join(str(value).split()).replace("|", "\\|")
+    ticks = "`" * (1 + max((len(run) for run in _runs(text)), default=0))
+    pad = " " if "`" in text else ""
+    return f"{ticks}{pad}{text or ' '}{pad}{ticks}"
+
+
+def _runs(text: str) -> list[str]:
+    return [part for part in "".join(c if c == "`" else " " for c in text).split() if part]

@@ -1,0 +1,180 @@
+"""An adapter taken out of a run: written for whoever uses it, read back, and measured."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+from peft import PeftModel
+from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils import ModulesToSaveWrapper
+from torch import nn
+from torch.utils.data import DataLoader
+from transformers import AutoModelForSequenceClassification
+
+import aflora
+from aflora.export import CONFIG_FILE, WEIGHTS_FILE
+from search.metrics import evaluate
+from search.spec.settings import TrialSettings
+from search.spec.tasks import Task
+from search.trial.backbone import load_classifier
+from search.trial.data.encoded import Encoded, PadToLongest, TokenDataset, load_tokenizer
+from search.trial.methods import NOMINAL_STEPS, method_for
+
+Form = Literal["peft", "aflora", "merged"]
+FORMS: tuple[Form, ...] = get_args(Form)
+
+_BATCH = 32
+# What differs in the last bits of a logit may fall on the other side for a row, not for many.
+_ROWS_APART = 1.5
+_SCORE_APART = 2e-3
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trial's adapter, as the search keeps it.
+
+    Attributes:
+        model: backbone, as in the space file.
+        task: what its head is for.
+        settings: the configuration.
+        folder: of the adapter's files.
+        precision: in which it was trained and measured.
+    """
+
+    model: str
+    task: Task
+    settings: TrialSettings
+    folder: Path
+    precision: str
+
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        """In which forms it can be written, the most useful first."""
+        method = self.settings.method_name
+        if method in ("aflora", "elora"):
+            return ("peft", "aflora", "merged")
+        return ("merged",) if method in ("full", "head") else ("peft", "merged")
+
+    def backbone(self) -> nn.Module:
+        """The model with a head that nobody has trained."""
+        return load_classifier(self.model, self.task, seed=0)
+
+
+def write(trained: Trained, form: Form, out: Path) -> None:
+    """Write an adapter into a folder.
+
+    ``peft``: for ``PeftModel.from_pretrained``. ``aflora``: for ``aflora.load``. ``merged``: a
+    model of plain layers with its tokenizer, for ``from_pretrained``.
+
+    Args:
+        out: a folder; made where it is not there.
+
+    Raises:
+        ValueError: its method cannot be written in this form, or its files do not fit the model.
+    """
+    if form not in trained.forms:
+        raise ValueError(
+            f"{trained.settings.method_name} cannot be written as {form}; "
+            f"choose {' or '.join(trained.forms)}"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    of_aflora = "aflora" in trained.forms
+    if form == "aflora" or (form == "peft" and not of_aflora):
+        names = ("aflora.json", "aflora.safetensors") if of_aflora else (CONFIG_FILE, WEIGHTS_FILE)
+        for name in names:
+            shutil.copyfile(trained.folder / name, out / name)
+    elif form == "peft":
+        aflora.export_lora(aflora.load(trained.backbone(), trained.folder), out)
+    else:
+        merged: Any = _merged(trained)
+        merged.save_pretrained(out)
+        load_tokenizer(trained.model).save_pretrained(out)
+
+
+def _merged(trained: Trained) -> nn.Module:
+    backbone = trained.backbone()
+    if "aflora" in trained.forms:
+        return aflora.merge(aflora.load(backbone, trained.folder))
+    if "peft" in trained.forms:
+        return _merged_by_peft(_with_peft(backbone, trained.folder))
+    method = method_for(trained.settings)
+    model = method.apply(backbone, NOMINAL_STEPS)
+    method.load(model, trained.folder)
+    return model
+
+
+def _merged_by_peft(adapted: Any) -> nn.Module:
+    """The backbone with PEFT's updates in its weights, and with the head that was trained.
+
+    PEFT's own ``merge_and_unload`` stumbles, for tuners other than LoRA, over a part of the head
+    that is no single layer, as a pooler is.
+    """
+    adapted.merge_adapter()
+    whole: nn.Module = adapted.get_base_model()
+    for name, module in list(whole.named_modules()):
+        if isinstance(module, BaseTunerLayer):
+            whole.set_submodule(name, module.get_base_layer())
+        elif isinstance(module, ModulesToSaveWrapper):
+            (trained,) = module.modules_to_save.values()
+            whole.set_submodule(name, trained)
+    return whole
+
+
+def _with_peft(backbone: nn.Module, folder: Path) -> Any:
+    with warnings.catch_warnings():
+        # PEFT asks transformers by an old name whether gradient checkpointing is on.
+        warnings.simplefilter("ignore", FutureWarning)
+        return PeftModel.from_pretrained(backbone, str(folder))
+
+
+def read(trained: Trained, form: Form, folder: Path) -> nn.Module:
+    """What :func:`write` wrote, as whoever uses it loads it."""
+    if form == "merged":
+        model: nn.Module = AutoModelForSequenceClassification.from_pretrained(
+            folder, dtype=torch.float32
+        )
+        return model
+    if form == "aflora":
+        return aflora.load(trained.backbone(), folder)
+    adapted: nn.Module = _with_peft(trained.backbone(), folder)
+    return adapted
+
+
+@torch.no_grad()
+def measure(trained: Trained, model: nn.Module, data: Encoded) -> dict[str, float]:
+    """Every metric of the task on a split, ``score`` among them.
+
+    Raises:
+        MetricError: an output is NaN or infinite.
+    """
+    config: Any = model.config
+    config.pad_token_id = data.pad
+    model.eval()
+    autocast = torch.autocast("cpu", torch.bfloat16) if trained.precision == "bf16" else None
+    logits = []
+    for batch in DataLoader(TokenDataset(data), _BATCH, collate_fn=PadToLongest(data.pad)):
+        del batch["labels"]
+        with autocast or nullcontext():
+            logits.append(model(**batch).logits.float())
+    return evaluate(trained.task, torch.cat(logits).numpy(), data.labels)
+
+
+def check(found: Mapping[str, float], recorded: Mapping[str, float], rows: int) -> None:
+    """That what was read back scores as it did in the search.
+
+    Raises:
+        ValueError: it does not, by more than rounding could do.
+    """
+    apart = abs(found["score"] - recorded["score"])
+    if apart > max(_SCORE_APART, _ROWS_APART / rows):
+        raise ValueError(
+            f"what was written scores {found['score']:.4f} on the selection split, the trial "
+            f"scored {recorded['score']:.4f}"
+        )

