@@ -1,4 +1,4 @@
-"""What others do, for comparison: Ray Tune's own parts with Optuna, and the rules of MO-ASHA."""
+"""What others do, for comparison: Ray Tune's own parts with Optuna, and Syne Tune's MO-ASHA."""
 
 from __future__ import annotations
 
@@ -7,49 +7,40 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
-
 from benchmarks.curve_table import CurveTable
 from search.engine.proposals import propose
 from search.engine.pruners import Judge
-from search.pareto import crowding_distance, non_domination_rank
 from search.record import Rung
 from search.spec.distributions import Group
 from search.spec.objectives import OBJECTIVES
 
 
-class MOASHAJudge(Judge):
-    """Multi-objective asynchronous successive halving (Schmucker et al. 2021), stopping variant.
+class SyneTuneJudge(Judge):
+    """Syne Tune's MO-ASHA (Schmucker et al. 2021) decides who goes on; it looks at every rung.
 
-    At rungs η⁰, η¹, … a trial goes on if it belongs to the best 1/η of what was measured there, by
-    non-domination rank and then by distance to others (here the crowding distance). It looks at the
-    objectives as they are at the rung, and stops what nothing dominates as well.
+    Raises:
+        ImportError: Syne Tune is not installed.
     """
 
-    def __init__(self, objectives: Sequence[str], rungs: int, eta: int = 3) -> None:
+    def __init__(self, objectives: Sequence[str], rungs: int) -> None:
+        from syne_tune.optimizer.schedulers.multiobjective.moasha import MOASHA
+
         self._names = objectives
-        self._eta = eta
-        self._looks = {eta**k for k in range(10) if eta**k < rungs}
-        self._points: dict[int, dict[int, list[float]]] = {}
+        self._scheduler = MOASHA({}, list(objectives), time_attr="rung", max_t=rungs)
+        self._stopped: set[tuple[int, int]] = set()
+        self._trials: dict[int, Any] = {}
 
     def add(self, number: int, rung: Rung, method: str = "") -> None:
-        if rung.index in self._looks:
-            point = [OBJECTIVES[name].comparable(rung.measures[name]) for name in self._names]
-            self._points.setdefault(rung.index, {})[number] = point
+        if number not in self._trials:
+            self._trials[number] = SimpleNamespace(trial_id=str(number))
+            self._scheduler.on_trial_add(self._trials[number])
+        values = {name: OBJECTIVES[name].minimised(rung.measures[name]) for name in self._names}
+        told = self._scheduler.on_trial_result(self._trials[number], {"rung": rung.index, **values})
+        if told == "STOP":
+            self._stopped.add((number, rung.index))
 
     def verdict(self, number: int, rung: Rung) -> str | None:
-        if rung.index not in self._looks:
-            return None
-        there = self._points[rung.index]
-        if len(there) < self._eta:
-            return None
-        points = np.array(list(there.values()))
-        ranks = non_domination_rank(points)
-        mine = list(there).index(number)
-        crowding = crowding_distance(points[ranks == ranks[mine]])
-        own = crowding[np.flatnonzero(ranks == ranks[mine]).tolist().index(mine)]
-        before = int((ranks < ranks[mine]).sum()) + int((crowding > own).sum())
-        return "MO-ASHA" if before >= max(1, len(points) // self._eta) else None
+        return "MO-ASHA" if (number, rung.index) in self._stopped else None
 
 
 def stock_search(
