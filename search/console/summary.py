@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from rich.table import Table
 
 from search.console.front_table import front_table
 from search.pareto.front import front
+from search.pareto.knee import knee
 from search.record import StudyRecord
 from search.results.measured import best_of
 from search.results.units import readable, title
@@ -53,7 +55,10 @@ def print_summary(
     table = front_table(study, "front", adapters=True)
     if table is not None:
         console.print(table)
-    _say_where(root, study.disk_bytes, tracking, again, console)
+    of_front = None
+    if members:
+        of_front = "knee" if knee(members, list(study.objectives)) is not None else "best"
+    _say_where(root, study.disk_bytes, tracking, of_front, again, console)
 
 
 def print_overview(
@@ -102,17 +107,25 @@ def print_overview(
             *(readable(name, best.measures.get(name)) if best else "–" for name in costs),
         )
     console.print(table)
-    _say_where(root, disk_bytes, tracking, again, console)
+    _say_where(root, disk_bytes, tracking, None, again, console)
 
 
 def _say_where(
-    root: Path, disk_bytes: int | None, tracking: str, again: str | None, console: Console
+    root: Path,
+    disk_bytes: int | None,
+    tracking: str,
+    worth_taking: str | None,
+    again: str | None,
+    console: Console,
 ) -> None:
     place = shown(root)
     lines = [f"\nreport   {place}/report.html"]
     if disk_bytes is not None:
         lines.append(f"on disk  {place}, {readable('disk_bytes', disk_bytes)}")
     lines.append(f"compare  mlflow ui --backend-store-uri {tracking}")
+    if worth_taking is not None:
+        export = f"python -m search.export {shlex.quote(place)} --trial {worth_taking} --out adapter"
+        lines.append(f"export   {export}")
     if again is not None:
         lines.append(f"go on    {again}")
     for line in lines:

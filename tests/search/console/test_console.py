@@ -124,6 +124,20 @@ def test_the_summary_says_what_came_out_and_where_it_lies() -> None:
     assert "go on" not in seen
 
 
+def test_the_summary_says_how_the_best_compromise_is_taken_home() -> None:
+    two = summary(study(trial(0, score=0.9, params=900.0), trial(1, score=0.5, params=10.0)))
+    assert "export   python -m search.export /runs/q --trial best --out adapter" in two
+    three = summary(
+        study(
+            trial(0, score=0.9, params=90_000.0),
+            trial(1, score=0.5, params=10.0),
+            trial(2, score=0.89, params=100.0),
+        )
+    )
+    assert "--trial knee --out adapter" in three
+    assert "export" not in summary(study(trial(1, "pruned")))
+
+
 def test_a_search_that_ended_early_says_how_to_go_on() -> None:
     seen = summary(study(running(0)), "stopped by Ctrl-C", "python -m search.run q.yaml --resume")
     assert "Ended early: stopped by Ctrl-C." in seen
