@@ -1,13 +1,18 @@
-"""``python -m search.export RUN --trial N --out DIR``: take an adapter out of a run."""
+"""``python -m search.export RUN --trial N --out DIR``: take an adapter out of a run.
+
+``--register NAME`` puts it into MLflow's model registry.
+"""
 
 from __future__ import annotations
 
 import argparse
 import shutil
 import sys
+import tempfile
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from search import environment
 
@@ -23,6 +28,9 @@ from search.results.confirmed import read_confirmations  # noqa: E402
 from search.spec import LoadedSpace, Mistake, SpecError, load_space  # noqa: E402
 from search.spec.errors import first_line  # noqa: E402
 
+if TYPE_CHECKING:
+    from search.trial.exported import Form
+
 #: Words for trials that one need not look up.
 BEST, KNEE = "best", "knee"
 _FORMS = ("peft", "aflora", "merged")
@@ -30,12 +38,19 @@ _FORMS = ("peft", "aflora", "merged")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0, 1 where what was written does not score as it should, or 2."""
-    parser = argparse.ArgumentParser(prog="python -m search.export", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m search.export", description=__doc__.splitlines()[0] if __doc__ else None
+    )
     parser.add_argument("run", metavar="RUN", help="a run directory, or that of one of its tasks")
     parser.add_argument(
         "--trial", required=True, metavar=f"N|{BEST}|{KNEE}", help="a member of the front"
     )
-    parser.add_argument("--out", required=True, metavar="DIR", help="a folder that is made for it")
+    parser.add_argument("--out", metavar="DIR", help="a folder that is made for it")
+    parser.add_argument(
+        "--register",
+        metavar="NAME",
+        help="put it, merged, into the model registry of the MLflow that recorded the run",
+    )
     parser.add_argument("--task", metavar="NAME", help="of a run of several tasks")
     parser.add_argument(
         "--format",
@@ -65,68 +80,150 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
+    if options.out is None and options.register is None:
+        what = "are both missing: where shall it go?"
+        raise SpecError("command line", [Mistake("--out and --register", what)])
+    out = None if options.out is None else Path(options.out).absolute()
+    if out is not None and out.exists():
+        raise SpecError("command line", [Mistake(f"--out {options.out}", "is there already")])
     directory = _directory(options)
     study, trial = _chosen(directory, options)
-    out = Path(options.out).absolute()
-    if out.exists():
-        raise SpecError("command line", [Mistake(f"--out {options.out}", "is there already")])
     loaded = load_space(directory.space, options.overrides, resumed=True)
 
-    from search.loading import check_same_data, prepare_data, read_task
-    from search.results.card import FILE, Facts, card
-    from search.spec.settings import TrialSettings
     from search.trial.backbone import NotFound
-    from search.trial.exported import Trained, check, measure, read, write
 
-    task = read_task(loaded)
-    trained = Trained(
-        loaded.space.model,
-        task,
-        TrialSettings.model_validate(trial.settings),
-        directory.adapters / str(trial.number),
-        loaded.space.train.precision,
-    )
-    form = options.format or trained.forms[0]
-    data = None
-    if not options.unchecked:
-        data = prepare_data(loaded, task)
-        opened = directory.open_study()
-        try:
-            check_same_data(loaded, opened, data)
-        finally:
-            opened.close()
-    # A folder that is there is whole: it is filled under another name first.
-    partial = out.with_name(f".{out.name}-{uuid.uuid4().hex}")
     try:
-        write(trained, form, partial)
-        measured = None
-        if data is not None:
-            measured = measure(trained, read(trained, form, partial), data.selection)
-            check(measured, trial.measures, len(data.selection))
-        facts = Facts(
-            form,
-            task.labels,
-            measured,
-            0 if data is None else len(data.selection),
-            _hub_data(loaded),
-        )
-        text = card(study, trial, read_confirmations(directory.root), facts)
-        (partial / FILE).write_text(text, encoding="utf-8")
-        partial.rename(out)
+        exporting = _Exporting(directory, loaded, study, trial, checked=not options.unchecked)
+        if out is not None:
+            exporting.to_folder(options.format or exporting.forms[0], out)
+        if options.register is not None:
+            exporting.to_registry(options.register)
     except NotFound as error:
         raise loaded.error(Mistake("model", str(error))) from None
     except ValueError as error:
         print(f"trial {trial.number} is not exported: {first_line(error)}", file=sys.stderr)
         return 1
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    print(f"{out}: trial {trial.number}, {trial.label}, as {form}")
-    if measured is not None:
-        print(
-            f"read back it scores {measured['score']:.4f} ({study.metric}) on the selection split, "
-            f"as recorded: {trial.measures['score']:.4f}"
-        )
     return 0
+
+
+class _Exporting:
+    """A trial on its way out of a run.
+
+    Args:
+        directory: of its study.
+        loaded: the space.
+        study: that it belongs to.
+        trial: whose adapter was kept.
+        checked: whether what is written is read back and measured.
+
+    Raises:
+        SpecError: model or data cannot be found, or are others than those of the search.
+    """
+
+    def __init__(
+        self,
+        directory: RunDirectory,
+        loaded: LoadedSpace,
+        study: StudyRecord,
+        trial: TrialRecord,
+        *,
+        checked: bool,
+    ) -> None:
+        from transformers.utils import logging
+
+        from search.loading import check_same_data, prepare_data, read_task
+        from search.spec.settings import TrialSettings
+        from search.trial.exported import Trained
+
+        logging.disable_progress_bar()
+        self._directory = directory
+        self._loaded = loaded
+        self._study = study
+        self._trial = trial
+        self._task = read_task(loaded)
+        self._trained = Trained(
+            loaded.space.model,
+            self._task,
+            TrialSettings.model_validate(trial.settings),
+            directory.adapters / str(trial.number),
+            loaded.space.train.precision,
+        )
+        self._selection = None
+        if checked:
+            data = prepare_data(loaded, self._task)
+            opened = directory.open_study()
+            try:
+                check_same_data(loaded, opened, data)
+            finally:
+                opened.close()
+            self._selection = data.selection
+
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        return self._trained.forms
+
+    def to_folder(self, form: Form, out: Path) -> None:
+        """Write it with its model card into a folder that is made for it.
+
+        Raises:
+            ValueError: it has no such form, or what was written does not score as it should.
+        """
+        # A folder that is there is whole: it is filled under another name first.
+        partial = out.with_name(f".{out.name}-{uuid.uuid4().hex}")
+        try:
+            measured = self._written(form, partial)
+            partial.rename(out)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        print(f"{out}: {self._named}, as {form}")
+        self._say(measured)
+
+    def to_registry(self, name: str) -> None:
+        """Put it into MLflow's model registry, merged, as a model that serves predictions.
+
+        Raises:
+            ValueError: it does not score as it should, or MLflow does not take it.
+        """
+        from search.tracked import store_opener
+        from search.tracking.registry import as_mlflow, register
+
+        study_id = self._study.provenance["study_id"]
+        with tempfile.TemporaryDirectory(prefix="export-") as scratch:
+            merged, model = Path(scratch) / "merged", Path(scratch) / "model"
+            measured = self._written("merged", merged)
+            as_mlflow(merged, model)
+            store = store_opener(self._loaded, self._directory, study_id)()
+            version = register(store, self._trial.number, model, name)
+        print(f"models:/{name}/{version}: {self._named}")
+        self._say(measured)
+
+    def _written(self, form: Form, folder: Path) -> Mapping[str, float] | None:
+        from search.results.card import FILE, Facts, card
+        from search.trial.exported import check, measure, read, write
+
+        write(self._trained, form, folder)
+        measured, rows = None, 0
+        if self._selection is not None:
+            rows = len(self._selection)
+            model = read(self._trained, form, folder)
+            measured = measure(self._trained, model, self._selection)
+            check(measured, self._trial.measures, rows)
+        facts = Facts(form, self._task.labels, measured, rows, self._loaded.space.data.path)
+        confirmations = read_confirmations(self._directory.root)
+        text = card(self._study, self._trial, confirmations, facts)
+        (folder / FILE).write_text(text, encoding="utf-8")
+        return measured
+
+    @property
+    def _named(self) -> str:
+        return f"trial {self._trial.number}, {self._trial.label}"
+
+    def _say(self, measured: Mapping[str, float] | None) -> None:
+        if measured is not None:
+            print(
+                f"read back it scores {measured['score']:.4f} ({self._study.metric}) on the "
+                f"selection split, as recorded: {self._trial.measures['score']:.4f}"
+            )
 
 
 def _directory(options: argparse.Namespace) -> RunDirectory:
@@ -172,10 +269,6 @@ def _chosen(
         what = f"{options.trial} has no adapter: members of the front keep theirs ({numbers})"
         raise SpecError("command line", [Mistake("--trial", what)])
     return study, trials[options.trial]
-
-
-def _hub_data(loaded: LoadedSpace) -> str | None:
-    return loaded.space.data.path
 
 
 if __name__ == "__main__":

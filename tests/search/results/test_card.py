@@ -31,6 +31,13 @@ def test_it_tells_scores_counts_and_configuration(study: Maker, trial: Maker) ->
         assert part in text
 
 
+def test_it_names_no_place_on_anybody_s_machine(study: Maker, trial: Maker) -> None:
+    origin = {"commit": "4f2a", "seed": 0, "command": "--set data.dir=/home/me/glue"}
+    text = card(study(trial(3), provenance=origin), trial(3), [], PEFT)
+    assert "`4f2a`" in text
+    assert "/home/me" not in text
+
+
 def test_what_was_not_checked_is_said(study: Maker, trial: Maker) -> None:
     unchecked = Facts("merged", 2, None, 0, None)
     assert "was not checked" in card(study(trial(0)), trial(0), [], unchecked)
