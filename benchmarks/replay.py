@@ -5,7 +5,7 @@
 The engine is the one that searches, on a simulated clock and simulated slots; a proposal is
 answered by the nearest configuration of TABLE that is still unused. Asked is how many trial-seconds
 each way takes to reach the hypervolume that random search without pruning has after 60 complete
-trials, and 95 and 99 % of it. Compared are random search, TPE with and without Pareto pruning, what
+trials, and 95 and 99 % of it. Compared are random search, NSGA-II, TPE with and without Pareto pruning, what
 SPACE asks for, stock ``OptunaSearch`` with ``ASHAScheduler`` on the score, and random search with
 Syne Tune's MO-ASHA, which is left out unless ``pip install --no-deps syne-tune`` put it here.
 """
@@ -158,6 +158,8 @@ def ways(space: LoadedSpace) -> dict[str, Way]:
     found = {
         "random": ours(random, none),
         "TPE": ours(tpe, none),
+        # A population of a sixth of the budget; by default the first fifty would all be random.
+        "NSGA-II": ours(Sampler(name="nsga2", population_size=20), none),
         "random, Pareto pruning": ours(random, judge(pareto)),
         "TPE, Pareto pruning": ours(tpe, judge(pareto)),
         "TPE, Pareto pruning, promotion": ours(tpe, judge(pareto), promote=True),

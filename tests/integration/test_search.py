@@ -192,7 +192,11 @@ def test_a_registered_model_is_served_also_from_a_run_that_was_moved(
     server = subprocess.Popen(
         [sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/negation/2", "-p", str(port),
          "--env-manager", "local"],
-        env=os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{moved}/mlflow.db"},
+        # As in an environment that was activated: MLflow calls uvicorn by its name.
+        env=os.environ | {
+            "MLFLOW_TRACKING_URI": f"sqlite:///{moved}/mlflow.db",
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        },
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     try:
