@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.curve_table import CurveTable
 from search.engine.proposals import propose
@@ -20,8 +21,9 @@ from search.spec.objectives import OBJECTIVES
 class SyneTuneJudge(Judge):
     """Syne Tune's MO-ASHA (Schmucker et al. 2021) decides who goes on; it looks at every rung.
 
-    Its scheduler takes the order in which its non-dominated sort puts the trials for their places
-    in that order (0.16), and stops the best. Here it is given the places.
+    Its own non-dominated sort (0.16) takes places for an order and an order for places, so that who
+    is stopped has little to do with who is dominated. Here it is given the places that the paper
+    has: front after front, and within a front by the ε-net that it brings.
 
     Raises:
         ImportError: Syne Tune is not installed.
@@ -29,18 +31,14 @@ class SyneTuneJudge(Judge):
 
     def __init__(self, objectives: Sequence[str], rungs: int) -> None:
         from syne_tune.optimizer.schedulers.multiobjective.moasha import MOASHA
-        from syne_tune.optimizer.schedulers.multiobjective.multiobjective_priority import (
-            NonDominatedPriority,
-        )
 
-        order = NonDominatedPriority()
         self._names = objectives
         self._scheduler = MOASHA(
             {},
             list(objectives),
             time_attr="rung",
             max_t=rungs,
-            multiobjective_priority=lambda points: np.argsort(order(points)),
+            multiobjective_priority=_places,
         )
         self._stopped: set[tuple[int, int]] = set()
         self._trials: dict[int, Any] = {}
@@ -56,6 +54,23 @@ class SyneTuneJudge(Judge):
 
     def verdict(self, number: int, rung: Rung) -> str | None:
         return "MO-ASHA" if (number, rung.index) in self._stopped else None
+
+
+def _places(points: NDArray[np.float64]) -> NDArray[np.int_]:
+    """The place of each point, 0 the best; shape (points,)."""
+    from syne_tune.optimizer.schedulers.multiobjective.non_dominated_priority import (
+        compute_epsilon_net,
+        pareto_efficient,
+    )
+
+    places = np.empty(len(points), dtype=np.int_)
+    left, before = np.arange(len(points)), 0
+    while len(left):
+        efficient = pareto_efficient(points[left])
+        front = left[efficient]
+        places[front] = before + compute_epsilon_net(points[front], dim=0)
+        left, before = left[~efficient], before + len(front)
+    return places
 
 
 def stock_search(

@@ -1,6 +1,6 @@
-"""Take a picture of a report's front, for the documentation.
+"""Take a picture of a report's front, or of a trial opened in it, for the documentation.
 
-``python -m benchmarks.pictures RUN/report.html OUT.png [--figure front] [--width 1000]``
+``python -m benchmarks.pictures RUN/report.html OUT.png [--figure front | --trial N]``
 
 Needs Chromium on the path. Of the page over several tasks ``--figure front-rte`` and so on.
 """
@@ -23,7 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("report", type=Path)
     parser.add_argument("out", type=Path, metavar="OUT.png")
-    parser.add_argument("--figure", default="front", help="name of the figure (default: front)")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--figure", default="front", help="name of the figure (default: front)")
+    what.add_argument("--trial", type=int, metavar="N", help="the page beside this trial, opened")
     parser.add_argument("--width", type=int, default=1000, help="of the page in pixels")
     options = parser.parse_args(arguments)
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -42,7 +44,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The tool bar of a plot appears under the pointer alone.
         page.mouse.move(0, 0)
         options.out.parent.mkdir(parents=True, exist_ok=True)
-        page.locator(f"[data-figure='{options.figure}']").screenshot(path=options.out)
+        place = page.locator(f"[data-figure='{options.figure}']")
+        if options.trial is None:
+            place.screenshot(path=options.out)
+        else:
+            page.locator(f"button[data-trial='{options.trial}']").first.click()
+            page.wait_for_selector(f".drawer[data-trial='{options.trial}']")
+            place.evaluate("plot => window.scrollTo(0, plot.offsetTop - 140)")
+            page.wait_for_timeout(500)
+            page.screenshot(path=options.out)
         browser.close()
     print(options.out)
     return 0

@@ -5,9 +5,9 @@
 The engine is the one that searches, on a simulated clock and simulated slots; a proposal is
 answered by the nearest configuration of TABLE that is still unused. Asked is how many trial-seconds
 each way takes to reach the hypervolume that random search without pruning has after 60 complete
-trials, and 95 and 99 % of it. Compared are random search, NSGA-II, TPE with and without Pareto pruning, what
-SPACE asks for, stock ``OptunaSearch`` with ``ASHAScheduler`` on the score, and random search with
-Syne Tune's MO-ASHA, which is left out unless ``pip install --no-deps syne-tune`` put it here.
+trials, and 95 and 99 % of it. Compared are random search, NSGA-II, TPE with and without Pareto
+pruning, what SPACE asks for, stock ``OptunaSearch`` with ``ASHAScheduler`` on the score, and random
+search with Syne Tune's MO-ASHA, left out unless ``pip install --no-deps syne-tune`` put it here.
 """
 
 from __future__ import annotations
@@ -186,6 +186,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, metavar="FILE", help="raw record, as JSON")
     parser.add_argument("--check", action="store_true", help="fail unless the targets are met")
     options = parser.parse_args(arguments)
+    if options.check and not options.only and find_spec("syne_tune") is None:
+        parser.error("--check compares with Syne Tune too: pip install --no-deps syne-tune")
     loaded = load_space(options.space, options.overrides)
     rows = CurveTable.read(options.table, loaded.tree)
     contest = Contest(loaded, rows, options.slots, _bound(rows, list(loaded.space.objectives)))

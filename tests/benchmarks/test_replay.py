@@ -6,10 +6,11 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import replay
-from benchmarks.alternatives import SyneTuneJudge, stock_search
+from benchmarks.alternatives import SyneTuneJudge, _places, stock_search
 from benchmarks.curve_table import CurveTable
 from search.record import Rung
 from search.spec.schema import Sampler
@@ -110,6 +111,15 @@ def test_mo_asha_stops_what_is_not_among_the_best_third_at_a_rung() -> None:
         verdicts.append(judge.verdict(number, rung))
     # The first has nobody beside it; the fourth is the best of four.
     assert verdicts == [None, "MO-ASHA", "MO-ASHA", None]
+
+
+def test_places_go_front_after_front_and_within_one_from_end_to_end() -> None:
+    pytest.importorskip("syne_tune", reason="is installed for the benchmark alone")
+    front = np.array([[3.0, 0.0], [2.0, 1.0], [1.0, 2.0], [0.0, 3.0]])
+    # The least in the first objective, then what lies farthest from those that have a place.
+    assert _places(front).tolist() == [1, 2, 3, 0]
+    both = np.vstack([front + 10.0, front])
+    assert _places(both).tolist() == [5, 6, 7, 4, 1, 2, 3, 0]
 
 
 def test_the_command_compares_and_keeps_its_record(
