@@ -29,6 +29,7 @@ from search.spec import LoadedSpace, Mistake, SpecError, load_space  # noqa: E40
 from search.spec.errors import first_line  # noqa: E402
 
 if TYPE_CHECKING:
+    from search.tracking.mlflow_store import MLflowStore
     from search.trial.exported import Form
 
 #: Words for trials that one need not look up.
@@ -83,6 +84,9 @@ def _export(options: argparse.Namespace) -> int:
     if options.out is None and options.register is None:
         what = "are both missing: where shall it go?"
         raise SpecError("command line", [Mistake("--out and --register", what)])
+    if options.format is not None and options.out is None:
+        what = "is of --out; what is registered is merged"
+        raise SpecError("command line", [Mistake("--format", what)])
     out = None if options.out is None else Path(options.out).absolute()
     if out is not None and out.exists():
         raise SpecError("command line", [Mistake(f"--out {options.out}", "is there already")])
@@ -94,13 +98,15 @@ def _export(options: argparse.Namespace) -> int:
 
     try:
         exporting = _Exporting(directory, loaded, study, trial, checked=not options.unchecked)
+        # What could be wrong with the registry is known before anything is written.
+        store = None if options.register is None else exporting.registry(options.register)
         if out is not None:
             exporting.to_folder(options.format or exporting.forms[0], out)
-        if options.register is not None:
-            exporting.to_registry(options.register)
+        if store is not None:
+            exporting.to_registry(store, options.register)
     except NotFound as error:
         raise loaded.error(Mistake("model", str(error))) from None
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"trial {trial.number} is not exported: {first_line(error)}", file=sys.stderr)
         return 1
     return 0
@@ -178,36 +184,45 @@ class _Exporting:
         print(f"{out}: {self._named}, as {form}")
         self._say(measured)
 
-    def to_registry(self, name: str) -> None:
+    def registry(self, name: str) -> MLflowStore:
+        """MLflow's store of the run, in which a model can be registered by this name.
+
+        Raises:
+            ValueError: it cannot be reached, has no run of the trial, or refuses the name.
+        """
+        from search.tracked import store_opener
+        from search.tracking.registry import opened
+
+        study_id = self._study.provenance["study_id"]
+        open_store = store_opener(self._loaded, self._directory, study_id)
+        return opened(open_store, self._trial.number, name)
+
+    def to_registry(self, store: MLflowStore, name: str) -> None:
         """Put it into MLflow's model registry, merged, as a model that serves predictions.
 
         Raises:
             ValueError: it does not score as it should, or MLflow does not take it.
         """
-        from search.tracked import store_opener
         from search.tracking.registry import as_mlflow, register
 
-        study_id = self._study.provenance["study_id"]
         with tempfile.TemporaryDirectory(prefix="export-") as scratch:
             merged, model = Path(scratch) / "merged", Path(scratch) / "model"
             measured = self._written("merged", merged)
             as_mlflow(merged, model)
-            store = store_opener(self._loaded, self._directory, study_id)()
             version = register(store, self._trial.number, model, name)
         print(f"models:/{name}/{version}: {self._named}")
         self._say(measured)
 
     def _written(self, form: Form, folder: Path) -> Mapping[str, float] | None:
         from search.results.card import FILE, Facts, card
-        from search.trial.exported import check, measure, read, write
+        from search.trial.exported import check, read, write
 
         write(self._trained, form, folder)
-        measured, rows = None, 0
+        measured, rows = None, None
         if self._selection is not None:
             rows = len(self._selection)
             model = read(self._trained, form, folder)
-            measured = measure(self._trained, model, self._selection)
-            check(measured, self._trial.measures, rows)
+            measured = check(self._trained, model, self._selection, self._trial.measures)
         facts = Facts(form, self._task.labels, measured, rows, self._loaded.space.data.path)
         confirmations = read_confirmations(self._directory.root)
         text = card(self._study, self._trial, confirmations, facts)
@@ -230,6 +245,9 @@ def _directory(options: argparse.Namespace) -> RunDirectory:
     root = Path(options.run).absolute()
     study = Run.study_at(root)
     if study is not None:
+        if options.task not in (None, root.name):
+            what = f"is {options.task!r}, but {options.run} is of {root.name}"
+            raise SpecError("command line", [Mistake("--task", what)])
         return study
     run = Run.at(root)
     if not run.begun:
@@ -263,7 +281,12 @@ def _chosen(
     trials: dict[str, TrialRecord] = {str(t.number): t for t in kept}
     if kept:
         trials[BEST] = max(kept, key=lambda t: t.measures.get("score", float("-inf")))
-        trials[KNEE] = knee(kept, names) or trials[BEST]
+    middle = knee(kept, names)
+    if middle is not None:
+        trials[KNEE] = middle
+    if options.trial == KNEE and kept and middle is None:
+        what = f"{KNEE} needs a front of three or more, this one has {len(kept)}; take {BEST}"
+        raise SpecError("command line", [Mistake("--trial", what)])
     if options.trial not in trials:
         numbers = ", ".join(str(t.number) for t in kept) or "none yet; they are kept at the end"
         what = f"{options.trial} has no adapter: members of the front keep theirs ({numbers})"

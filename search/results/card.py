@@ -32,14 +32,14 @@ class Facts:
         form: ``peft``, ``aflora`` or ``merged``.
         labels: outputs of the head.
         measured: what the exported adapter scored when it was read back; None where it was not.
-        rows: of the selection split, on which that was.
+        rows: of the selection split; None where it was not read.
         hub_data: name of the data set on the hub, where it is from there.
     """
 
     form: str
     labels: int
     measured: Mapping[str, float] | None
-    rows: int
+    rows: int | None
     hub_data: str | None
 
 
@@ -95,9 +95,10 @@ def card(
 def _scores(
     study: StudyRecord, trial: TrialRecord, confirmations: list[Confirmation], facts: Facts
 ) -> list[str]:
+    on = "rows" if facts.rows is None else f"{facts.rows} rows"
     told = [
-        f"- {study.metric} **{readable('score', final(trial, 'score'))}** on the {facts.rows} rows "
-        "on which the search chose, trained once: the best of many looks better than it is."
+        f"- {study.metric} **{readable('score', final(trial, 'score'))}** on the {on} on which the "
+        "search chose, trained once: the best of many looks better than it is."
     ]
     if facts.measured is not None:
         told.append(
@@ -132,7 +133,7 @@ def _loading(model: str, facts: Facts) -> list[str]:
         *imports, "from transformers import AutoModelForSequenceClassification, AutoTokenizer", "",
         f"base = {place}",
         "tokenizer = AutoTokenizer.from_pretrained(base)",
-        f"model = {get}(base, num_labels={facts.labels})",
+        f'model = {get}(base, num_labels={facts.labels}, dtype="float32")',
     ]  # fmt: skip
     if facts.form == "aflora":
         return ["import aflora", *base, 'aflora.load(model, "FOLDER")']

@@ -10,7 +10,8 @@ from search.flat import flattened, legible
 from search.pareto.front import front
 from search.pareto.knee import knee
 from search.record import FreezeEvent, StudyRecord, TrialRecord
-from search.results.figures.style import log_axis, padded
+from search.results.figures.plane import plane_of
+from search.results.figures.style import log_axis, log_floor, padded
 from search.results.measured import extent, final, projected
 from search.results.units import duration, readable, title
 from search.spec.objectives import OBJECTIVES
@@ -36,14 +37,16 @@ def catalogue(study: StudyRecord) -> dict[str, Any]:
         ``measures``: by name, the measures that a plot can show: title, direction, ``course``
         (what a trial was on course for, so that those that stopped early compare; None where it
         is not known) and the settings of an axis. ``told``: all measures at the last rung, as
-        text. ``settings``: by dotted key, as text; ``numbers``: those that are numbers. The rest:
-        a column each.
+        text. ``settings``: by the keys of :func:`own_settings`, as text. The rest: a column each.
     """
     trials = study.trials
     members = front(trials, list(study.objectives))
     numbers = {trial.number for trial in members}
+    plane = plane_of(study)
     best = knee(members, list(study.objectives))
     names = dict.fromkeys([*study.objectives, *(n for t in trials for n in t.measures)])
+    # The metric that is the score is measured under both names.
+    told = [n for n in names if n == "score" or title(n, study.metric) != study.metric]
     flat = [own_settings(trial) for trial in trials]
     keys = dict.fromkeys(key for leaves in flat for key in leaves)
 
@@ -53,16 +56,14 @@ def catalogue(study: StudyRecord) -> dict[str, Any]:
     return {
         "metric": study.metric,
         "objectives": list(study.objectives),
+        "drawn": {"across": None if plane is None else plane.x,
+                  "colour": None if plane is None else plane.colour},
         "knee": None if best is None else best.number,
         "measures": {name: measure for name in SHOWN if (measure := _measure(study, name))},
-        "told": {title(name, study.metric): column(_told(name)) for name in names},
+        "told": {title(name, study.metric): column(_told(name)) for name in told},
         "settings": {
             key: [legible(leaves[key]) if key in leaves else None for leaves in flat]
             for key in keys
-        },
-        "numbers": {
-            key: values for key in keys if (values := [_number(leaves.get(key)) for leaves in flat])
-            and any(value is not None for value in values)
         },
         "commands": [{"title": purpose, "text": text} for purpose, text in COMMANDS],
         "number": column(lambda t: t.number),
@@ -140,6 +141,8 @@ def _measure(study: StudyRecord, name: str) -> dict[str, Any] | None:
         "maximised": name in OBJECTIVES and OBJECTIVES[name].direction == "max",
         "course": course,
         "axis": axis,
+        # Where a logarithmic axis, which has no zero, draws it.
+        "floor": None if name == "score" else log_floor(known),
     }
 
 
@@ -161,12 +164,6 @@ def _frozen(
         index = place[event.layer, event.role, event.matrix]
         steps[index] = -1 if event.step is None else event.step
     return steps
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return _finite(value)
 
 
 def _finite(value: float | None) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
@@ -181,33 +182,38 @@ class MLflowStore:
         named = [RunTag(key, value) for key, value in tags.items()]
         self._client.log_batch(run_id, metrics=metrics, tags=named)
 
-    def register(self, number: int, folder: Path, below: str, name: str) -> str:
+    def reserve(self, number: int, name: str) -> None:
+        """Have a model of this name in the registry.
+
+        Raises:
+            ValueError: there is no run of the trial that could become a version of it.
+            MlflowException: the registry refuses the name.
+        """
+        if number not in self._runs:
+            raise ValueError(f"MLflow has no run of trial {number}")
+        try:
+            self._client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def register(self, number: int, folder: Path, name: str) -> str:
         """Put a model's folder beside a trial and make it a version in the registry.
 
         Args:
             number: of the trial.
             folder: as MLflow keeps a model.
-            below: where it lies among the run's artifacts.
-            name: in the registry.
+            name: as it was reserved.
 
         Returns:
             The version.
-
-        Raises:
-            ValueError: there is no run of the trial, or the registry refuses.
         """
-        run_id = self._runs.get(number)
-        if run_id is None:
-            raise ValueError(f"MLflow has no run of trial {number}")
-        try:
-            self._client.log_artifacts(run_id, str(folder), below)
-            if not self._client.search_registered_models(f"name = '{name}'"):
-                self._client.create_registered_model(name)
-            place = f"{self._client.get_run(run_id).info.artifact_uri}/{below}"
-            made = self._client.create_model_version(name, place, run_id)
-        except MlflowException as error:
-            raise ValueError(f"MLflow does not register {name!r}: {error.message}") from None
-        return str(made.version)
+        run_id = self._runs[number]
+        # Each version has files of its own.
+        below = f"model-{uuid.uuid4().hex[:8]}"
+        self._client.log_artifacts(run_id, str(folder), below)
+        place = f"{self._client.get_run(run_id).info.artifact_uri}/{below}"
+        return str(self._client.create_model_version(name, place, run_id).version)
 
     def finish(self, study: StudyRecord, files: Sequence[Path], ended: bool) -> None:
         """Put hypervolume and result files into the parent run; ``ended`` also ends it."""

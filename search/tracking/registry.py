@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
 import mlflow.transformers
+from mlflow.exceptions import MlflowException
 
+from search.spec.errors import first_line
 from search.tracking.mlflow_store import MLflowStore
 
-FOLDER = "model"
 # What it needs where it is served; this project does not.
 _NEEDED = ("torch", "transformers", "accelerate")
 
@@ -37,19 +39,36 @@ def as_mlflow(model: Path, folder: Path) -> None:
     )
 
 
+def opened(open_store: Callable[[], MLflowStore], number: int, name: str) -> MLflowStore:
+    """The store of a trial's run, in whose registry there is a model of this name from now on.
+
+    Raises:
+        ValueError: it cannot be reached, has no run of the trial, or refuses the name.
+    """
+    try:
+        store = open_store()
+        store.reserve(number, name)
+    except MlflowException as error:
+        raise ValueError(f"MLflow does not register {name!r}: {first_line(error)}") from None
+    return store
+
+
 def register(store: MLflowStore, number: int, folder: Path, name: str) -> str:
-    """Put a model beside the trial's run, and register it.
+    """Put a model beside the trial's run, and register it as a version of that name.
 
     Args:
-        store: that holds the run.
+        store: as :func:`opened` gave it.
         number: of the trial.
         folder: as :func:`as_mlflow` wrote it.
-        name: in the registry; a new version where it is there already.
+        name: in the registry.
 
     Returns:
         The version.
 
     Raises:
-        ValueError: MLflow has no run of the trial, or refuses the name.
+        ValueError: MLflow does not take it.
     """
-    return store.register(number, folder, FOLDER, name)
+    try:
+        return store.register(number, folder, name)
+    except MlflowException as error:
+        raise ValueError(f"MLflow does not register {name!r}: {first_line(error)}") from None

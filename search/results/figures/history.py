@@ -43,8 +43,8 @@ def hypervolume_figure(study: StudyRecord, over: Literal["seconds", "trials"]) -
         fill="tozeroy",
         fillcolor="rgba(0,114,178,0.10)",
         showlegend=False,
-        customdata=[0, *range(1, len(history) + 1)],
-        hovertemplate="after %{customdata} complete trials: %{y:.4g}<extra></extra>",
+        text=[str(count) for count in range(len(history) + 1)],
+        hovertemplate="after %{text} complete trials: %{y:.4g}<extra></extra>",
     )
     named = f"elapsed time ({unit})" if over == "seconds" else "complete trials"
     figure.update_xaxes(title_text=named, rangemode="tozero")

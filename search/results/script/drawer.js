@@ -10,6 +10,7 @@ async function openTrial(i) {
   pointer.hidden = true;
   if (drawer.hidden) cameFrom = document.activeElement;
   opened = i;
+  delete drawer.dataset.trial;
   const close = element("button", "×", "close");
   close.type = "button";
   close.setAttribute("aria-label", "Close");
@@ -31,7 +32,7 @@ async function openTrial(i) {
   ring(trials.number[i]);
   const courses = JSON.parse(await unpacked("courses"));
   if (opened === i) await drawCourse(i, courses, plots);
-  drawer.dataset.trial = trials.number[i];
+  if (opened === i) drawer.dataset.trial = trials.number[i];
 }
 
 function closeTrial() {
@@ -72,7 +73,7 @@ function commandsOf(i) {
       await navigator.clipboard.writeText(command);
       copy.textContent = "copied";
     });
-    box.append(element("span", title, "soft"), copy, element("code", command));
+    box.append(element("span", title, "soft"), ...(navigator.clipboard ? [copy] : []), element("code", command));
     return box;
   });
   return [element("h3", "Take it home"), ...blocks];

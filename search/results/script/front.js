@@ -1,5 +1,4 @@
 // The front on axes of one's choice, and a ring around the trial that is open.
-const RING = "open";
 let shownOn = null;
 let plainFront = null;
 
@@ -13,7 +12,7 @@ function frontFigure(figure) {
   const made = shownOn ? onAxes(plainFront, shownOn) : plainFront;
   const knee = trials.knee === null ? null : placeIn(made.data, trials.knee);
   const ringed = {
-    x: [], y: [], mode: "markers", name: RING, showlegend: false, hoverinfo: "skip",
+    x: [], y: [], mode: "markers", name: "open", meta: "ring", showlegend: false, hoverinfo: "skip",
     marker: { symbol: "circle-open", size: 24, color: HUES[1], line: { width: 3 } },
   };
   const named = knee && {
@@ -35,7 +34,7 @@ function placeIn(data, number) {
 function ring(number) {
   const place = frontPlace();
   if (!place || !place.data) return;
-  const index = place.data.findIndex((trace) => trace.name === RING);
+  const index = place.data.findIndex((trace) => trace.meta === "ring");
   if (index < 0) return;
   const found = number === null ? null : placeIn(place.data, number);
   const [x, y] = found ? [[found[0]], [found[1]]] : [[], []];
@@ -44,8 +43,8 @@ function ring(number) {
 
 // A logarithmic axis has no zero: it is drawn at the axis' left end.
 function drawn(name, value) {
-  const { axis } = trials.measures[name];
-  return axis.type === "log" ? Math.max(value, 10 ** (axis.range[0] + 0.04 * (axis.range[1] - axis.range[0]))) : value;
+  const { floor } = trials.measures[name];
+  return floor === null ? value : Math.max(value, floor);
 }
 
 function onAxes(figure, { across, up, colour }) {
@@ -54,8 +53,7 @@ function onAxes(figure, { across, up, colour }) {
   const data = [];
   for (const trace of figure.data) {
     if (!trace.customdata) {
-      if (trace.mode === "markers" && !(colour in trials.measures)) continue;
-      if (trace.mode !== "lines") data.push(trace);
+      if (trace.mode === "markers" && colour in trials.measures) data.push(trace);
       continue;
     }
     const kept = trace.customdata.filter((number) => visible(places.get(number)));
@@ -66,6 +64,7 @@ function onAxes(figure, { across, up, colour }) {
     });
   }
   data.unshift(...stepsOf(across, up));
+  data.push(...marksOf(across, up, visible));
   const { coloraxis, ...plain } = figure.layout;
   const layout = {
     ...plain, annotations: [],
@@ -74,21 +73,33 @@ function onAxes(figure, { across, up, colour }) {
   };
   const bar = colour in trials.measures ? colorbarOf(colour) : null;
   if (bar) layout.coloraxis = bar;
-  if (!bar) data.push(...keysOf(colour, data));
+  if (!bar) data.push(...keysOf(colour));
   return { data, layout };
 }
 
 function coloured(trace, rows, colour) {
   const marker = { ...trace.marker };
   delete marker.coloraxis;
-  if (trace.name.startsWith("pruned")) return marker;
+  if (rows.every((i) => trials.state[i] === "pruned")) return marker;
   if (colour in trials.measures) {
     const costs = trials.measures[colour].course;
     return { ...marker, color: rows.map((i) => scaled(colour, costs[i])), coloraxis: "coloraxis" };
   }
   if (colour === "state") return { ...marker, color: rows.map((i) => STATES[trials.state[i]]) };
   const methods = kindsOf(colour);
-  return { ...marker, color: rows.map((i) => HUES[methods.indexOf(trials[colour][i]) % HUES.length]) };
+  return { ...marker, color: rows.map((i) => HUES[methods.indexOf(trials[colour][i]) % HUES.length] || GREY) };
+}
+
+// Names beside the configurations that were marked.
+function marksOf(across, up, visible) {
+  const marked = trials.number.map((_, i) => i).filter((i) => trials.mark[i] !== null && visible(i));
+  if (!marked.length || narrow.matches) return [];
+  return [{
+    x: marked.map((i) => drawn(across, trials.measures[across].course[i])),
+    y: marked.map((i) => drawn(up, trials.measures[up].course[i])),
+    text: marked.map((i) => escaped(trials.mark[i])), mode: "text", textposition: "top center", textfont: { size: 12 },
+    cliponaxis: false, showlegend: false, hoverinfo: "skip", name: "marks",
+  }];
 }
 
 function kindsOf(colour) {
@@ -106,7 +117,7 @@ function keysOf(colour) {
 
 function scaled(name, value) {
   if (value === null) return null;
-  return trials.measures[name].axis.type === "log" ? Math.log10(Math.max(value, 10 ** trials.measures[name].axis.range[0])) : value;
+  return trials.measures[name].floor === null ? value : Math.log10(drawn(name, value));
 }
 
 function colorbarOf(name) {
@@ -115,8 +126,9 @@ function colorbarOf(name) {
   const ticks = log && axis.tickvals ? { tickvals: axis.tickvals.map(Math.log10), ticktext: axis.ticktext } : {};
   if (log && !axis.tickvals) {
     const from = Math.ceil(axis.range[0] * 3);
-    const marks = [];
+    let marks = [];
     for (let third = from; third <= axis.range[1] * 3; third += 1) marks.push(third / 3);
+    if (marks.length < 2) marks = axis.range;
     ticks.tickvals = marks;
     ticks.ticktext = marks.map((mark) => short(10 ** mark));
   }
@@ -133,7 +145,7 @@ function short(value) {
   const prefixes = ["", " k", " M", " G", " T", " P", " E"];
   let power = 0;
   while (value >= 999.5 && power < prefixes.length - 1) [value, power] = [value / 1000, power + 1];
-  return `${Number(value.toPrecision(2))}${prefixes[power]}`;
+  return `${Number(value.toPrecision(3))}${prefixes[power]}`;
 }
 
 // The best that a member of the front reaches at each place of the horizontal axis or better.
@@ -172,12 +184,8 @@ function offerAxes(redraw) {
   const bar = document.getElementById("axes");
   if (!bar || !trials || Object.keys(trials.measures).length < 2) return;
   const names = Object.keys(trials.measures);
-  const asMade = () => {
-    const costs = trials.objectives.filter((name) => name !== "score" && names.includes(name));
-    const rest = names.filter((name) => name !== "score" && !costs.includes(name));
-    return { across: [...costs, ...rest][0], up: names.includes("score") ? "score" : names[0], colour: [...costs, ...rest][1] || "method" };
-  };
-  const chosen = asMade();
+  if (trials.drawn.across === null || !names.includes("score")) return;
+  const chosen = { across: trials.drawn.across, up: "score", colour: trials.drawn.colour || "state" };
   const kinds = { method: "method", state: "state" };
   const select = (title, key, options) => {
     const label = element("label", `${title} `);

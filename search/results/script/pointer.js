@@ -30,7 +30,8 @@ function tellOfTrials(place) {
   const trialOf = (event) => places.get(event.points[0].customdata);
   place.on("plotly_hover", (event) => {
     const i = trialOf(event);
-    if (i !== undefined && !touch) point(i, event.event);
+    // Some plots tell of their points themselves.
+    if (i !== undefined && !touch && event.points[0].data.hoverinfo === "none") point(i, event.event);
   });
   place.on("plotly_unhover", () => { pointer.hidden = true; });
   place.on("plotly_click", (event) => {

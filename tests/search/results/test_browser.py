@@ -176,7 +176,7 @@ def test_a_click_opens_a_trial_and_escape_closes_it(whole: Seen, whole_search: S
     curve, parameters, *_ = whole.page.evaluate(curves)
     assert curve == [[rung.measures["score"] for rung in trial.rungs]]
     assert parameters[1] == [rung.measures["trainable_params_end"] for rung in trial.rungs]
-    ringed = "document.querySelector('[data-figure=front]').data.find(t => t.name === 'open')"
+    ringed = "document.querySelector('[data-figure=front]').data.find(t => t.meta === 'ring')"
     assert whole.page.evaluate(f"{ringed}.y") == [trial.measures["score"]]
     whole.page.keyboard.press("Escape")
     assert drawer.is_hidden()
@@ -262,6 +262,39 @@ def test_an_open_trial_of_the_front_says_how_it_is_exported(
     assert whole.page.locator(".drawer .command").count() == 0
     whole.page.keyboard.press("Escape")
     assert whole.is_clean()
+
+
+def test_a_click_on_the_hypervolume_opens_no_trial(whole: Seen) -> None:
+    plot = whole.page.locator("[data-figure=volume-trials]")
+    plot.scroll_into_view_if_needed()
+    box = plot.locator(".nsewdrag").first.bounding_box()
+    for part in (0.3, 0.5, 0.7):
+        whole.page.mouse.move(box["x"] + part * box["width"], box["y"] + box["height"] / 2)
+        whole.page.mouse.down()
+        whole.page.mouse.up()
+    assert whole.page.locator(".pointer").is_hidden()
+    assert whole.page.locator(".drawer").is_hidden()
+
+
+def test_marks_keep_their_names_on_axes_that_are_chosen(
+    opened: Opener, study: Maker, trial: Maker
+) -> None:
+    """Also one that is called as the ring around the open trial is."""
+    marked = trial(0, mark="open", score=0.5)
+    seen = opened(
+        study(marked, trial(1, score=0.9, params=50_000), trial(2, "pruned", mark="pruned x"))
+    )
+    seen.page.select_option("select[name=colour]", "state")
+    front_text = "[data-figure=front] .textpoint"
+    until(lambda: int(seen.page.locator(front_text).count()) >= 2)
+    assert set(seen.page.locator(front_text).all_text_contents()) == {"open", "pruned x"}
+    seen.page.locator("table.all [data-trial='1']").click()
+    seen.page.wait_for_selector(".drawer[data-trial='1']")
+    drawn = seen.page.evaluate(
+        "document.querySelector('[data-figure=front]').data.find(t => t.customdata && t.customdata[0] === 0).y"
+    )
+    assert drawn == [0.5]
+    assert seen.is_clean()
 
 
 def test_the_rows_with_some_words_are_found(whole: Seen) -> None:

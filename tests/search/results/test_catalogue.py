@@ -16,7 +16,7 @@ def test_every_column_has_a_value_for_every_trial(whole_search: StudyRecord) -> 
     found = catalogue(whole_search)
     count = len(whole_search.trials)
     columns = [column for column in found.values() if isinstance(column, list) and len(column) > 3]
-    columns += [*found["told"].values(), *found["settings"].values(), *found["numbers"].values()]
+    columns += [*found["told"].values(), *found["settings"].values()]
     columns += [measure["course"] for measure in found["measures"].values()]
     assert {len(column) for column in columns} == {count}
     assert json.loads(json.dumps(found, allow_nan=False)) == found
@@ -30,9 +30,8 @@ def test_what_methods_share_is_one_setting(study: Maker, trial: Maker) -> None:
         study(trial(0, settings=lora), trial(1, settings=elora), trial(2, settings=bare))
     )
     assert found["settings"]["rank"] == ["8", "1024", None]
-    assert found["numbers"]["learning_rate"] == [1e-3, 1e-2, None]
+    assert found["settings"]["learning_rate"] == ["0.001", "0.01", None]
     assert found["settings"]["method"] == found["method"] == ["lora", "elora", "head"]
-    assert "method" not in found["numbers"]
 
 
 def test_a_trial_that_stopped_is_told_as_it_was_and_drawn_where_it_was_heading(
@@ -49,9 +48,22 @@ def test_what_failed_is_on_no_plot(study: Maker, trial: Maker) -> None:
     assert found["measures"]["trainable_params"]["course"][1:] == [None, None]
 
 
-def test_a_measure_that_is_not_a_number_is_unknown(study: Maker, trial: Maker) -> None:
-    nan = trial(0, settings={"method": {"lora": {"rank": float("nan")}}})
-    assert "rank" not in catalogue(study(nan))["numbers"]
+def test_the_axes_that_are_offered_first_are_those_that_are_drawn(
+    study: Maker, trial: Maker
+) -> None:
+    """Parameters before costs, whatever the order of the objectives."""
+    objectives = {"score": "max", "train_seconds": "min", "trainable_params": "min"}
+    found = catalogue(study(trial(0), objectives=objectives))
+    assert found["drawn"] == {"across": "trainable_params", "colour": "train_seconds"}
+    two = {"score": "max", "trainable_params": "min"}
+    shown = catalogue(study(trial(0, objectives=tuple(two)), objectives=two))["drawn"]["colour"]
+    assert shown == "train_seconds"
+
+
+def test_the_metric_that_is_the_score_is_told_once(study: Maker, trial: Maker) -> None:
+    one = trial(0)
+    both = trial(0, measures={**one.measures, "accuracy": 0.9})
+    assert catalogue(study(both))["told"]["accuracy"] == ["0.9000"]
 
 
 def test_the_knee_is_named_where_there_is_one(study: Maker, trial: Maker) -> None:
