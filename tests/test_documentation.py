@@ -30,6 +30,7 @@ def test_its_python_runs_from_top_to_bottom(
         "docs/aflora.md",
         "docs/cluster.md",
         "docs/performance.md",
+        "docs/report.md",
         "docs/search.md",
         "docs/results/README.md",
         "docs/results/glue_minilm.md",

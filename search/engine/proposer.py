@@ -28,6 +28,8 @@ from search.spec.schema import Sampler
 
 # How often a configuration that has failed before may be drawn again before the search gives up.
 ATTEMPTS = 50
+# A sampler that insists on what has failed is asked no more: what is left is drawn at random.
+INSISTENCE = 25
 _NAME = "proposals"
 
 
@@ -242,7 +244,7 @@ class Proposer:
         trial_id = self._storage.create_new_trial(self._study_id)
         for attempt in range(ATTEMPTS):
             sampler = make_sampler(
-                self._config,
+                self._config if attempt < INSISTENCE else Sampler(name="random"),
                 self._seed,
                 number,
                 attempt,

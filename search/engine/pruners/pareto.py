@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from optuna.pruners import BasePruner
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial
 
 from search.engine.pruners.judge import Judge
-from search.pareto import crowding_distance, non_domination_rank
+from search.pareto.ranking import Ranking
 from search.record import Rung
 from search.spec.objectives import OBJECTIVES
 
@@ -113,23 +110,21 @@ class ParetoPruner(BasePruner):
             for other in study.get_trials(deepcopy=False)
             if other.number != trial.number and f"{RUNG}{last}" in other.user_attrs
         ]
-        return self.verdict(Standing.of([point(trial), *others]), 0) is not None
+        return self.verdict(Ranking([point(trial), *others]), 0) is not None
 
-    def verdict(self, standing: Standing, index: int) -> str | None:
+    def verdict(self, ranking: Ranking, index: int) -> str | None:
         """Why a trial stops, or None where it goes on.
 
         Args:
-            standing: of all trials at one rung.
+            ranking: of all trials at one rung, all objectives minimised.
             index: of the trial among them.
         """
-        count = len(standing.ranks)
-        rank = int(standing.ranks[index])
+        count = len(ranking)
+        rank = int(ranking.ranks[index])
         # Rank 0 is what nothing dominates.
         if count < self.wait or rank == 0:
             return None
-        same = standing.ranks == rank
-        ahead = standing.crowding[same] > standing.crowding[index]
-        before = int((standing.ranks < rank).sum()) + int(ahead.sum())
+        before = ranking.before(index)
         kept = max(1, math.ceil(self.keep * count))
         if before < kept:
             return None
@@ -137,29 +132,6 @@ class ParetoPruner(BasePruner):
             f"dominated: place {before + 1} of {count} at this rung (non-domination rank {rank}), "
             f"the best {kept} go on"
         )
-
-
-@dataclass(frozen=True)
-class Standing:
-    """How the trials at one rung compare.
-
-    Attributes:
-        ranks: non-domination rank of each, shape (trials,).
-        crowding: crowding distance of each within its rank, shape (trials,).
-    """
-
-    ranks: NDArray[np.int_]
-    crowding: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, points: Sequence[Sequence[float]]) -> Standing:
-        """Of points that are all minimised, shape (trials, objectives)."""
-        array: NDArray[np.float64] = np.array(points, dtype=np.float64)
-        ranks = non_domination_rank(array)
-        crowding = np.empty(len(array))
-        for rank in np.unique(ranks):
-            crowding[ranks == rank] = crowding_distance(array[ranks == rank])
-        return cls(ranks, crowding)
 
 
 class ParetoJudge(Judge):
@@ -170,7 +142,7 @@ class ParetoJudge(Judge):
         self._pruner = pruner
         self._names = pruner.objectives
         self._points: dict[int, dict[int, list[float]]] = {}
-        self._standing: dict[int, Standing] = {}
+        self._rankings: dict[int, Ranking] = {}
         self._best: dict[tuple[int, str], float] = {}
 
     def add(self, number: int, rung: Rung, method: str = "") -> None:
@@ -181,8 +153,17 @@ class ParetoJudge(Judge):
                 value = self._best[number, name] = min(value, self._best.get((number, name), value))
             point.append(value)
         if rung.index in self._pruner.looks:
-            self._points.setdefault(rung.index, {})[number] = point
-            self._standing.pop(rung.index, None)
+            there = self._points.setdefault(rung.index, {})
+            if number in there:
+                # An attempt after one that failed reaches the rung again.
+                there[number] = point
+                self._rankings[rung.index] = Ranking(list(there.values()))
+                return
+            there[number] = point
+            if len(there) == 1:
+                self._rankings[rung.index] = Ranking([point])
+            else:
+                self._rankings[rung.index].add(point)
 
     def verdict(self, number: int, rung: Rung) -> str | None:
         if rung.index not in self._pruner.looks or not rung.judged:
@@ -190,10 +171,7 @@ class ParetoJudge(Judge):
         points = self._points[rung.index]
         if len(points) < self._pruner.wait:
             return None
-        # Kept: trials that wait for a promotion are all asked for again and again.
-        if rung.index not in self._standing:
-            self._standing[rung.index] = Standing.of(list(points.values()))
-        return self._pruner.verdict(self._standing[rung.index], list(points).index(number))
+        return self._pruner.verdict(self._rankings[rung.index], list(points).index(number))
 
 
 def _values(trial: FrozenTrial, key: str, names: Sequence[str]) -> Mapping[str, float]:

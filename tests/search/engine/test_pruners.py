@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search.engine.pruners import ParetoPruner, make_judge
-from search.engine.pruners.pareto import Standing
 from search.engine.pruners.score import make_pruner
 from search.pareto import non_dominated
+from search.pareto.ranking import Ranking
 from search.record import Rung
 from search.spec.objectives import OBJECTIVES
 from search.spec.schema import Pruner
@@ -23,7 +23,7 @@ PRUNER = ParetoPruner(NAMES, rungs=5, keep=0.5, wait=4, start=0.2)
 
 
 def verdict_on(pruner: ParetoPruner, mine: Any, others: list[Any]) -> str | None:
-    return pruner.verdict(Standing.of([mine, *others]), 0)
+    return pruner.verdict(Ranking([mine, *others]), 0)
 
 
 points = st.tuples(st.integers(0, 5).map(float), st.integers(1, 5).map(float))
