@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 from transformers import AutoModelForSequenceClassification
 
 import aflora
-from aflora.export import CONFIG_FILE, WEIGHTS_FILE
+from aflora import checkpoint, export
 from search.metrics import evaluate
 from search.spec.settings import TrialSettings
 from search.spec.tasks import Task
@@ -91,8 +91,8 @@ def write(trained: Trained, form: Form, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     of_aflora = "aflora" in trained.forms
     if form == "aflora" or (form == "peft" and not of_aflora):
-        names = ("aflora.json", "aflora.safetensors") if of_aflora else (CONFIG_FILE, WEIGHTS_FILE)
-        for name in names:
+        files = checkpoint if of_aflora else export
+        for name in (files.CONFIG_FILE, files.WEIGHTS_FILE):
             shutil.copyfile(trained.folder / name, out / name)
     elif form == "peft":
         aflora.export_lora(aflora.load(trained.backbone(), trained.folder), out)

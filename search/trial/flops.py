@@ -67,8 +67,8 @@ class StepFlops:
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the FLOPs of what is executed within it, by torch's own formulas.
 
-    torch's ``FlopCounterMode`` does the same and follows the modules besides, which took a second
-    and a half at the start of each trial where this takes half of one.
+    torch's ``FlopCounterMode`` does the same and follows the modules besides, which nobody here
+    asks for and every trial would wait for.
     """
 
     def __init__(self) -> None:

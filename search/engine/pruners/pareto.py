@@ -154,14 +154,11 @@ class ParetoJudge(Judge):
             point.append(value)
         if rung.index in self._pruner.looks:
             there = self._points.setdefault(rung.index, {})
-            if number in there:
-                # An attempt after one that failed reaches the rung again.
-                there[number] = point
-                self._rankings[rung.index] = Ranking(list(there.values()))
-                return
+            # An attempt after one that failed reaches the rung again.
+            again = number in there
             there[number] = point
-            if len(there) == 1:
-                self._rankings[rung.index] = Ranking([point])
+            if again or len(there) == 1:
+                self._rankings[rung.index] = Ranking(list(there.values()))
             else:
                 self._rankings[rung.index].add(point)
 
