@@ -265,13 +265,21 @@ def test_an_open_trial_of_the_front_says_how_it_is_exported(
 
 
 def test_a_click_on_the_hypervolume_opens_no_trial(whole: Seen) -> None:
+    """Its points are counts of trials, not numbers."""
     plot = whole.page.locator("[data-figure=volume-trials]")
     plot.scroll_into_view_if_needed()
-    box = plot.locator(".nsewdrag").first.bounding_box()
-    for part in (0.3, 0.5, 0.7):
-        whole.page.mouse.move(box["x"] + part * box["width"], box["y"] + box["height"] / 2)
-        whole.page.mouse.down()
-        whole.page.mouse.up()
+    spot = plot.evaluate(
+        """plot => {
+            const { xaxis, yaxis } = plot._fullLayout;
+            const { x, y } = plot.data[0];
+            const box = plot.getBoundingClientRect();
+            return [box.left + xaxis._offset + xaxis.d2p(x[10]), box.top + yaxis._offset + yaxis.d2p(y[10])];
+        }"""
+    )
+    whole.page.mouse.move(*spot)
+    whole.page.wait_for_selector("[data-figure=volume-trials] .hovertext")
+    whole.page.mouse.down()
+    whole.page.mouse.up()
     assert whole.page.locator(".pointer").is_hidden()
     assert whole.page.locator(".drawer").is_hidden()
 
