@@ -26,6 +26,7 @@ from search.results.confirmed import Confirmation
 from search.results.figures import (
     confirmed_figure,
     curves_figure,
+    effects_figure,
     freezing_figure,
     freezing_members,
     front_figure,
@@ -33,10 +34,13 @@ from search.results.figures import (
     importance_figure,
     importance_methods,
     methods_in,
+    pattern_figure,
+    response_figure,
     small_front_figure,
     trials_figure,
 )
 from search.results.headline import headline, listed, overview_headline, trial_name
+from search.results.lessons import Lessons, in_words, learn
 from search.results.tables import (
     comparison_table,
     confirmed_table,
@@ -63,6 +67,7 @@ def write_report(
     security policy admits just the two scripts it carries, by their hashes, and no address at all.
     """
     freezing, methods = freezing_members(study)[:_MOST_FREEZING], importance_methods(study)
+    lessons = learn(study)
     figures = {
         "front": front_figure(study),
         "trials": trials_figure(study),
@@ -73,6 +78,7 @@ def write_report(
         **{f"freezing-{trial.number}": freezing_figure(trial) for trial in freezing},
         **{f"importance-{method}": importance_figure(study, method) for method in methods},
     }
+    figures |= _lesson_figures(lessons, study.metric)
     confirmed = [(study, c) for c in confirmations if c.members]
     content = {
         "title": f"{study.name}: {study.task}",
@@ -90,6 +96,8 @@ def write_report(
         "confirmations": [(c, confirmed_table(study, c)) for c in confirmations if c.members],
         "freezing": [(f"freezing-{trial.number}", trial_name(trial)) for trial in freezing],
         "importances": [(f"importance-{method}", method) for method in methods],
+        "lessons": lessons,
+        "learned": in_words(lessons, study.metric) if lessons else [],
         **_compared(confirmed),
     }
     blocks = {"catalogue": catalogue(study), "courses": courses(study)}
@@ -130,6 +138,17 @@ def write_overview_page(
     methods = methods_in(studies)
     figures = {f"front-{study.task}": small_front_figure(study, methods) for study in studies}
     write_atomically(path, _page("overview.html", figures, content))
+
+
+def _lesson_figures(lessons: Lessons | None, metric: str) -> dict[str, go.Figure]:
+    if lessons is None:
+        return {}
+    figures = {f"response-{curve.name}": response_figure(curve, metric) for curve in lessons.curves}
+    if lessons.effects:
+        figures["effects"] = effects_figure(lessons, metric)
+    if lessons.pattern is not None:
+        figures["pattern"] = pattern_figure(lessons.pattern)
+    return figures
 
 
 def _compared(confirmed: Sequence[tuple[StudyRecord, Confirmation]]) -> dict[str, object]:

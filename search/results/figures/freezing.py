@@ -1,4 +1,4 @@
-"""When each projection matrix of a trial was frozen."""
+"""When each projection matrix was frozen, in one trial and over many."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from search.pareto.front import front
 from search.record import FreezeEvent, StudyRecord, TrialRecord
 from search.results.figures.hover import escaped
 from search.results.figures.style import COST_SCALE, GREY, VERMILION, new_figure
+from search.results.lessons import Pattern
+from search.results.roles import row_order
 
-_ROLES = ("qkv", "query", "key", "value", "attention_output", "ffn_in", "ffn_gate", "ffn_out")
 _ROW, _AROUND, _LEAST = 26, 120, 210
 
 
@@ -28,7 +29,7 @@ def freezing_figure(trial: TrialRecord) -> go.Figure:
     A matrix that trained to the end has a colour outside the scale; where a layer has no adapter
     there is nothing.
     """
-    rows = sorted({(event.role, event.matrix) for event in trial.freezing}, key=_order)
+    rows = sorted({(event.role, event.matrix) for event in trial.freezing}, key=row_order)
     layers = sorted({event.layer for event in trial.freezing})
     figure = new_figure(max(_LEAST, _ROW * len(rows) + _AROUND))
     names = [f"{escaped(role)} {matrix}" for role, matrix in rows]
@@ -66,6 +67,57 @@ def freezing_figure(trial: TrialRecord) -> go.Figure:
             showlegend=True,
             marker={"symbol": "square", "size": 12, "color": VERMILION},
         )
+    _lay_out(figure, layers, names)
+    return figure
+
+
+def pattern_figure(pattern: Pattern) -> go.Figure:
+    """Part of the training after which each matrix was frozen, the median over trials.
+
+    A column for each layer, a row for each role and A, B; a matrix that most trials trained to the
+    end stands at 100 %.
+    """
+    figure = new_figure(max(_LEAST, _ROW * len(pattern.rows) + _AROUND))
+    names = [f"{escaped(role)} {matrix}" for role, matrix in pattern.rows]
+    bar = {"title": {"text": "frozen after, median", "side": "right"}, "thickness": 12,
+           "outlinewidth": 0, "ticks": "outside", "tickcolor": GREY,
+           "ticksuffix": " %"}  # fmt: skip
+    cells = [
+        [_median(pattern, row, column) for column in range(len(pattern.layers))]
+        for row in range(len(pattern.rows))
+    ]
+    figure.add_heatmap(
+        x=list(pattern.layers),
+        y=names,
+        z=[[level for level, _ in line] for line in cells],
+        hovertext=[[text for _, text in line] for line in cells],
+        hoverinfo="text",
+        hoverongaps=False,
+        xgap=2,
+        ygap=2,
+        colorscale=COST_SCALE,
+        colorbar=bar,
+    )
+    _lay_out(figure, list(pattern.layers), names)
+    return figure
+
+
+def _median(pattern: Pattern, row: int, column: int) -> tuple[float | None, str]:
+    """Level and words of a cell."""
+    count = int(pattern.counts[row, column])
+    if not count:
+        return None, ""
+    role, matrix = pattern.rows[row]
+    median = 100.0 * float(pattern.medians[row, column])
+    end = int(pattern.to_the_end[row, column])
+    text = (
+        f"layer {pattern.layers[column]}, {escaped(role)}, {matrix}: frozen after {median:.0f} % "
+        f"of the training, the median of {count} {'trial' if count == 1 else 'trials'}"
+    )
+    return median, f"{text}; {end} trained it to the end" if end else text
+
+
+def _lay_out(figure: go.Figure, layers: list[int], names: list[str]) -> None:
     figure.update_xaxes(
         title_text="layer", type="category", categoryorder="array", categoryarray=layers,
         showgrid=False, showline=False, ticks="",
@@ -74,14 +126,6 @@ def freezing_figure(trial: TrialRecord) -> go.Figure:
         type="category", categoryorder="array", categoryarray=names, autorange="reversed",
         showgrid=False, showline=False, ticks="",
     )  # fmt: skip
-    return figure
-
-
-def _order(row: tuple[str, str]) -> tuple[bool, int, str, str]:
-    role, matrix = row
-    stack, _, plain = role.rpartition(" ")  # "decoder cross query"
-    known = _ROLES.index(plain) if plain in _ROLES else len(_ROLES)
-    return (stack.startswith("decoder"), known, role, matrix)
 
 
 def _level(event: FreezeEvent | None) -> int | None:

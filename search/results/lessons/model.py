@@ -1,0 +1,74 @@
+"""A linear model whose intervals stay honest when there are hardly more trials than settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from search.results.noise import LEVEL, Interval
+
+# Spread of an effect that is expected beforehand, in standard deviations of the noise, and what the
+# guess of the noise weighs, in trials. With these the intervals of simulated searches of 8 to 60
+# trials and 10 to 16 terms, with effects of none to three deviations, held what they should.
+_SPREAD, _WEIGHT = 1.5, 4.0
+
+
+@dataclass(frozen=True)
+class Additive:
+    """y = m + X β + noise, conjugate: β | σ² ~ N(0, τ² σ² I), σ² ~ inverse gamma.
+
+    The marginal posterior of any c·β is a Student t (Gelman et al., Bayesian Data Analysis, 14.8).
+    As the prior is proper, there may be more terms than trials: intervals are then wide.
+
+    Attributes:
+        centre: shape (terms,): means of the columns.
+        coefficients: shape (terms,): posterior mean of β, in units of y.
+        covariance: shape (terms, terms): scale matrix of the t distribution.
+        freedom: its degrees of freedom.
+        mean: of y.
+    """
+
+    centre: NDArray[np.float64]
+    coefficients: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    freedom: float
+    mean: float
+
+    @classmethod
+    def fit(cls, columns: ArrayLike, outcome: ArrayLike, noise: float = 1.0) -> Additive:
+        """Fit the model.
+
+        Args:
+            columns: X, shape (trials, terms), each of a range of about 1.
+            outcome: y, shape (trials,), not all alike.
+            noise: part of the variance of y that is guessed to be noise; it weighs as much as
+                four trials.
+
+        Raises:
+            ValueError: the shapes do not match, or every outcome is the same.
+        """
+        x, y = np.asarray(columns, float), np.asarray(outcome, float)
+        if x.ndim != 2 or y.shape != (len(x),):
+            raise ValueError(f"columns of shape {x.shape} do not match outcomes of {y.shape}")
+        scale = float(y.std())
+        if not scale > 0:
+            raise ValueError("every outcome is the same")
+        centre = x.mean(axis=0)
+        inner, z = x - centre, (y - y.mean()) / scale
+        precision = np.eye(x.shape[1]) / _SPREAD**2 + inner.T @ inner
+        spread = np.linalg.inv(precision)
+        mean = spread @ (inner.T @ z)
+        # One is lost to the mean of y.
+        freedom = _WEIGHT + len(y) - 1
+        variance = (_WEIGHT * noise + z @ z - mean @ precision @ mean) / freedom
+        return cls(centre, mean * scale, spread * variance * scale**2, freedom, float(y.mean()))
+
+    def contrast(self, weights: ArrayLike) -> Interval:
+        """The mean of weights·β with its 95 % interval; ``weights`` has shape (terms,)."""
+        c = np.asarray(weights, float)
+        middle = float(c @ self.coefficients)
+        reach = float(stats.t.ppf((1 + LEVEL) / 2, self.freedom) * np.sqrt(c @ self.covariance @ c))
+        return Interval(middle, middle - reach, middle + reach)
