@@ -52,6 +52,10 @@ class Confirming:
         directory: of the study, locked by the caller.
         study: whose complete trials are chosen from.
         wanted: how many seeds, which configurations.
+        trials: numbers of those to train again in place of what ``wanted`` chooses.
+
+    Raises:
+        SpecError: one of ``trials`` is not complete, or is none.
     """
 
     def __init__(
@@ -62,6 +66,7 @@ class Confirming:
         directory: RunDirectory,
         study: StudyRecord,
         wanted: Confirm,
+        trials: Sequence[int] | None = None,
     ) -> None:
         self.loaded = loaded
         self._study = study
@@ -73,7 +78,8 @@ class Confirming:
         splits = dict(data.tests) if self._apart else {"selection": data.selection}
         self._data = dataclasses.replace(data, tests=splits)
         self._seeds = [loaded.space.seed + 1 + at for at in range(wanted.seeds)]
-        self._members = chosen(study, wanted.top)
+        self._named = trials is not None
+        self._members = chosen(study, wanted.top) if trials is None else _named(study, trials)
 
     @property
     def has_complete(self) -> bool:
@@ -93,7 +99,9 @@ class Confirming:
         about = {"metric": self.task.metric, "apart": self._apart, "labels": labels}
         write_atomically(self.labels, json.dumps(about) + "\n")
         for method in methods_of(self.loaded.tree).options:
-            if not any(method in trial.settings["method"] for trial in self._members):
+            if not self._named and not any(
+                method in trial.settings["method"] for trial in self._members
+            ):
                 say(f"No trial of {method} is complete and within the limits: none is confirmed.")
         todo = [
             (seed, trial)
@@ -102,8 +110,8 @@ class Confirming:
             if not (self._folder / file_of(trial.number, seed)).is_file()
         ]
         say(
-            f"Confirming {len(self._members)} configurations with {len(self._seeds)} fresh seeds "
-            f"on {', '.join(splits)}: {len(todo)} training{'s' if len(todo) != 1 else ''} to do."
+            f"Confirming {_counted(len(self._members), 'configuration')} with "
+            f"{len(self._seeds)} fresh seeds on {', '.join(splits)}: {_counted(len(todo), 'training')} to do."
         )
         return todo
 
@@ -151,6 +159,24 @@ class Confirming:
             self._study.provenance["study_id"],
             read_confirmations(self._directory.root),
         )
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _named(study: StudyRecord, numbers: Sequence[int]) -> list[TrialRecord]:
+    trials = {trial.number: trial for trial in study.trials}
+    wrong = []
+    for number in numbers:
+        if number not in trials:
+            wrong.append(Mistake("--trials", f"{number} is none of the {len(trials)} trials"))
+        elif trials[number].state != "complete":
+            what = f"{number} is {trials[number].state}; only what is complete can be compared"
+            wrong.append(Mistake("--trials", what))
+    if wrong:
+        raise SpecError("command line", wrong)
+    return [trials[number] for number in sorted(set(numbers))]
 
 
 def worth_confirming(studies: Iterable[Confirming]) -> list[Confirming]:
@@ -266,11 +292,17 @@ def write_confirmed(run: Run, store: Store, studies: Sequence[Confirming]) -> No
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0, 1 where a training failed, 2 where the input was wrong."""
     parser = argparse.ArgumentParser(prog="python -m search.confirm", description=__doc__)
-    parser.add_argument("run", metavar="RUN", help="a run directory whose search has ended")
+    parser.add_argument(
+        "run", metavar="RUN", help="a run whose search has ended, or the folder of one of its tasks"
+    )
     parser.add_argument(
         "--seeds", type=int, metavar="N", help=f"fresh seeds, at least {LEAST_SEEDS} (default: 5)"
     )
-    parser.add_argument("--top", metavar="front|N", help="of every method (default: front)")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--top", metavar="front|N", help="of every method (default: front)")
+    which.add_argument(
+        "--trials", metavar="N,…", type=_numbers, help="these, whatever was chosen before"
+    )
     parser.add_argument("--set", dest="overrides", metavar="KEY=VALUE", action="append", default=[])
     parser.add_argument("--address", metavar="A", help="address of a Ray cluster")
     parser.add_argument("--local", action="store_true", help="run on this machine")
@@ -299,12 +331,18 @@ def _main(options: argparse.Namespace) -> int:
     from search.loading import deliver
     from search.nodes import check_nodes
 
-    run = Run.at(Path(options.run).absolute())
+    root = Path(options.run).absolute()
+    of_one_task = Run.study_at(root)
+    run = Run.at(root if of_one_task is None else root.parent)
     if not run.begun:
         raise SpecError(options.run, [Mistake("(folder)", "holds no run (no study.db)")])
+    wanted = list(run.begun.values()) if of_one_task is None else [of_one_task]
+    if options.trials is not None and len(wanted) > 1:
+        what = f"are of one task, the run has {', '.join(run.begun)}; name the task's own folder"
+        raise SpecError("command line", [Mistake("--trials", what)])
     with ExitStack() as held:
         held.enter_context(RunLock(run))
-        studies = worth_confirming([_read(d, options) for d in run.begun.values()])
+        studies = worth_confirming([_read(directory, options) for directory in wanted])
         if not studies:
             raise SpecError(options.run, [Mistake("RUN", "has no complete trial to confirm")])
         place = held.enter_context(connected(options.address, options.local))
@@ -331,7 +369,16 @@ def _read(directory: RunDirectory, options: argparse.Namespace) -> Confirming:
     check_same_data(loaded, study, data)
     record = study.record(study.trials())
     study.close()
-    return Confirming(loaded, task, data, directory, record, loaded.space.confirm or Confirm())
+    wanted = loaded.space.confirm or Confirm()
+    return Confirming(loaded, task, data, directory, record, wanted, options.trials)
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError:
+        what = f"takes numbers of trials, as in 3,7; got {text!r}"
+        raise argparse.ArgumentTypeError(what) from None
 
 
 def _check_unchanged(loaded: LoadedSpace, before: LoadedSpace) -> None:

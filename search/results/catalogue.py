@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -21,12 +22,18 @@ SHOWN = ("score", "trainable_params", "trainable_params_start", "trainable_param
          "train_seconds", "eval_seconds", "total_seconds", "train_flops")  # fmt: skip
 
 
-#: What can be done with a trial whose adapter was kept; {run} is the directory of the report.
+#: What can be done with a trial; {run} is the directory of the report, {enqueue} its settings as
+#: ``--set`` takes them. Needed is an ``adapter`` that was kept, a ``complete`` training, or none.
 COMMANDS = (
-    ("For PEFT, or whatever its method can be written as",
+    ("For PEFT, or whatever its method can be written as", "adapter",
      "python -m search.export {run} --trial {trial} --out adapter-{trial}"),
-    ("As a model of plain layers",
+    ("As a model of plain layers", "adapter",
      "python -m search.export {run} --trial {trial} --format merged --out model-{trial}"),
+    ("Confirm it: train it with fresh seeds", "complete",
+     "python -m search.confirm {run} --trials {trial}"),
+    ("Train it once more, as a run of its own", "",
+     "python -m search.run {run}/space.yaml --set {enqueue} --set 'budget={trials: 1}' "
+     "--set confirm=null --out runs/again-{trial}"),
 )  # fmt: skip
 
 
@@ -65,9 +72,12 @@ def catalogue(study: StudyRecord) -> dict[str, Any]:
             key: [legible(leaves[key]) if key in leaves else None for leaves in flat]
             for key in keys
         },
-        "commands": [{"title": purpose, "text": text} for purpose, text in COMMANDS],
+        "commands": [
+            {"title": purpose, "needs": needs, "text": text} for purpose, needs, text in COMMANDS
+        ],
         "number": column(lambda t: t.number),
         "state": column(lambda t: t.state),
+        "enqueue": column(lambda t: json.dumps([t.settings], ensure_ascii=False)),
         "label": column(lambda t: t.label or f"trial {t.number}"),
         "mark": column(lambda t: t.mark),
         "method": [leaves.get("method") for leaves in flat],

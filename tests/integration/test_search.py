@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -25,7 +26,12 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import aflora
 from search import export, report
+from search.engine.run_directory import RunDirectory
 from search.engine.runs import Run, RunLock
+from search.results.catalogue import catalogue
+from search.run import main as run_main
+from search.spec import load_space
+from search.spec.enqueue import enqueued
 from search.spec.tasks import TASKS
 from search.trial import exported as exported_module
 from search.trial.backbone import load_classifier
@@ -294,6 +300,35 @@ def test_a_report_of_nothing_is_refused(tmp_path: Path, capsys: pytest.CaptureFi
     assert "holds no run" in capsys.readouterr().err
 
 
+def test_what_a_report_says_to_train_again_is_the_same_configuration(
+    finished: Path,
+) -> None:
+    study = RunDirectory(finished).open_study()
+    record = study.record(study.trials())
+    study.close()
+    found = catalogue(record)
+    (text,) = (c["text"] for c in found["commands"] if "search.run" in c["text"])
+    for number in (0, len(record.trials) - 1):
+        given = {
+            "{run}": str(finished),
+            "{trial}": str(number),
+            "{enqueue}": shlex.quote(f"enqueue={found['enqueue'][number]}"),
+        }
+        command = text
+        for name, value in given.items():
+            command = command.replace(name, value)
+        words = shlex.split(command)
+        module, space = words[2:4]
+        assert (module, space) == ("search.run", str(finished / "space.yaml"))
+        loaded = load_space(Path(space), words[5:10:2])
+        assert loaded.space.budget.trials == 1
+        (entry,) = loaded.space.enqueue
+        made, wrong = enqueued(loaded.tree, entry, "enqueue")
+        assert not wrong
+        assert made.settings == record.trials[number].settings
+        assert run_main([*words[3:], "--local", "--dry-run"]) == 0
+
+
 def test_no_checkpoint_is_left_of_a_trial_that_ended(finished: Path) -> None:
     assert not list(finished.glob("trials/*/*/checkpoint_*"))
 
@@ -318,14 +353,23 @@ def test_a_finished_run_goes_on_with_a_larger_budget_and_is_confirmed(finished: 
     first = json.loads(runs[0].read_text())
     assert len(first["predictions"]["validation"]) == 10
     assert "Confirmed with 3 fresh seeds" in (finished / "report.html").read_text()
-    # One training is lost: only that one is done again, and comes out the same.
+    # One training is lost, and another configuration is wanted: only these are trained.
     runs[0].unlink()
-    again = [sys.executable, "-m", "search.confirm", str(finished), "--local"]
-    again += ["--seeds=3", "--top=1"]
+    members = {member["trial"] for member in content["members"]}
+    other = next(
+        int(row["number"])
+        for row in after
+        if row["state"] == "complete" and int(row["number"]) not in members
+    )
+    again = [sys.executable, "-m", "search.confirm", str(finished), "--local", "--seeds=3"]
+    again += [f"--trials={first['trial']},{other}"]
     done = subprocess.run(again, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
-    assert ": 1 training to do" in done.stdout
+    assert "Confirming 2 configurations" in done.stdout
+    assert ": 4 trainings to do" in done.stdout
     assert json.loads(runs[0].read_text())["predictions"] == first["predictions"]
+    (content,) = json.loads((finished / "confirm.json").read_text())
+    assert {member["trial"] for member in content["members"]} == {*members, other}
     refused = subprocess.run(
         [*again, "--set=train.steps=5"], cwd=ROOT, capture_output=True, text=True, check=False
     )

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from search import tracked
-from search.confirm import Confirming, copied_to, worth_confirming
+from search.confirm import Confirming, copied_to, main, worth_confirming
 from search.engine.run_directory import RunDirectory
 from search.engine.runs import Run
 from search.results.confirmed import Confirmation
-from search.spec import LoadedSpace, load_space
+from search.spec import LoadedSpace, SpecError, load_space
 from search.spec.schema import Confirm
 from search.store import Store
 from search.trial.data import prepare, task_of
@@ -79,3 +79,35 @@ def test_what_is_written_is_in_the_store_at_once_and_a_store_that_is_down_is_tol
     (tmp_path / "file").touch()
     copied_to(Store.at(tmp_path / "file"), run)(found)
     assert f"{tmp_path}/file misses 3-seed1.json: " in capsys.readouterr().err
+
+
+def test_trials_to_confirm_are_taken_as_named_and_all_that_is_wrong_is_told(
+    tmp_path: Path,
+) -> None:
+    data = {"generated": {"train": 60, "validation": 20}}
+    space = load_space(changed(tmp_path, tasks=["negation"], data=data)).for_task("negation")
+    task = task_of(space.space)
+    directory = RunDirectory(tmp_path / "negation", tmp_path)
+    rows = prepare(space.space, task)
+    record = study(trial(0), trial(1, "pruned"), trial(2))
+
+    def confirming(*numbers: int) -> Confirming:
+        return Confirming(space, task, rows, directory, record, Confirm(seeds=3), numbers)
+
+    directory.root.mkdir()
+    said: list[str] = []
+    todo = confirming(2, 0, 2).begin(said.append)
+    assert [t.number for _, t in todo] == [0, 2] * 3
+    assert said[0].startswith("Confirming 2 configurations with 3 fresh seeds")
+    with pytest.raises(SpecError) as error:
+        confirming(0, 1, 7)
+    assert "1 is pruned" in str(error.value)
+    assert "7 is none of the 3 trials" in str(error.value)
+
+
+def test_numbers_of_trials_that_are_none_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([str(tmp_path), "--trials", "3,x"])
+    assert "takes numbers of trials, as in 3,7; got '3,x'" in capsys.readouterr().err

@@ -61,10 +61,14 @@ function failuresOf(i) {
 }
 
 function commandsOf(i) {
-  if (!trials.adapter[i]) return [];
-  const run = location.protocol === "file:" ? quoted(decodeURIComponent(location.pathname).replace(/\/[^/]*$/, "")) : "RUN";
-  const blocks = trials.commands.map(({ title, text }) => {
-    const command = text.replaceAll("{trial}", trials.number[i]).replaceAll("{run}", () => run);
+  const here = location.protocol === "file:" ? decodeURIComponent(location.pathname).replace(/\/[^/]*$/, "") : "RUN";
+  const put = {
+    "{run}/space.yaml": quoted(`${here}/space.yaml`), "{run}": quoted(here), "{trial}": String(trials.number[i]),
+    "{enqueue}": quoted(`enqueue=${trials.enqueue[i]}`),
+  };
+  const possible = trials.commands.filter(({ needs }) => !needs || (needs === "adapter" ? trials.adapter[i] : trials.state[i] === needs));
+  const blocks = possible.map(({ title, text }) => {
+    const command = text.replace(/\{run\}\/space\.yaml|\{\w+\}/g, (name) => put[name] || name);
     const box = element("div", null, "command");
     const copy = element("button", "copy");
     copy.type = "button";
@@ -76,7 +80,7 @@ function commandsOf(i) {
     box.append(element("span", title, "soft"), ...(navigator.clipboard ? [copy] : []), element("code", command));
     return box;
   });
-  return [element("h3", "Take it home"), ...blocks];
+  return [element("h3", "What to do with it"), ...blocks];
 }
 
 // For a shell.

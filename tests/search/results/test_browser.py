@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -246,20 +248,25 @@ def test_the_line_on_other_axes_is_the_best_at_each_place_or_better(
     assert seen.is_clean()
 
 
-def test_an_open_trial_of_the_front_says_how_it_is_exported(
+def test_an_open_trial_says_what_can_be_done_with_it(
     whole: Seen, whole_search: StudyRecord
 ) -> None:
     best = front(whole_search.trials, list(whole_search.objectives))[0].number
     whole.page.locator(f"table.members [data-trial='{best}']").click()
     whole.page.wait_for_selector(f".drawer[data-trial='{best}']")
     run = whole.address.removeprefix("file://").removesuffix("/report.html")
-    command = whole.page.locator(".drawer .command code").first.text_content()
-    assert command == f"python -m search.export {run} --trial {best} --out adapter-{best}"
+    commands = whole.page.locator(".drawer .command code").all_text_contents()
+    assert commands[0] == f"python -m search.export {run} --trial {best} --out adapter-{best}"
+    assert commands[2] == f"python -m search.confirm {run} --trials {best}"
     whole.page.keyboard.press("Escape")
     dominated = next(t.number for t in whole_search.trials if t.state == "pruned")
     whole.page.locator(f"table.all [data-trial='{dominated}']").click()
     whole.page.wait_for_selector(f".drawer[data-trial='{dominated}']")
-    assert whole.page.locator(".drawer .command").count() == 0
+    (again,) = whole.page.locator(".drawer .command code").all_text_contents()
+    module, space, option, enqueue = shlex.split(again)[2:6]
+    assert (module, space, option) == ("search.run", f"{run}/space.yaml", "--set")
+    settings = whole_search.trials[dominated].settings
+    assert json.loads(enqueue.removeprefix("enqueue=")) == [settings]
     whole.page.keyboard.press("Escape")
     assert whole.is_clean()
 
