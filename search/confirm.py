@@ -109,9 +109,10 @@ class Confirming:
             for trial in self._members
             if not (self._folder / file_of(trial.number, seed)).is_file()
         ]
+        seeds, places = f"{len(self._seeds)} fresh seeds", ", ".join(splits)
         say(
-            f"Confirming {_counted(len(self._members), 'configuration')} with "
-            f"{len(self._seeds)} fresh seeds on {', '.join(splits)}: {_counted(len(todo), 'training')} to do."
+            f"Confirming {_counted(len(self._members), 'configuration')} with {seeds} on {places}: "
+            f"{_counted(len(todo), 'training')} to do."
         )
         return todo
 
