@@ -71,6 +71,9 @@ def tune_trial(number: int, attempt: int, status: str = Trial.RUNNING, study: st
 
 
 class Quiet:
+    def newly_stepped(self) -> list[str]:
+        return []
+
     def hanging(self, running: Any, now: float) -> list[str]:
         return []
 
