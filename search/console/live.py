@@ -24,7 +24,7 @@ from search.console.running_table import Running, running_table
 from search.console.tasks_table import tasks_table
 from search.record import StudyRecord, TrialRecord
 from search.results.places import places_of
-from search.results.units import duration
+from search.results.units import running_time
 
 # From these sizes on there is an empty line within the frame, and more room beside it.
 _HIGH, _USUAL = 32, 70
@@ -158,10 +158,10 @@ class LiveView:
         left = progress.seconds_left
         done = one_line(f"{progress.done} of {progress.total} trials")
         done.stylize("bold")
-        times = Text(f"{duration(now - self._since)} so far", no_wrap=True, overflow="ellipsis")
+        times = Text(f"{running_time(now - self._since)} so far", no_wrap=True, overflow="ellipsis")
         if left is not None:
             about = "about " if width >= _USUAL else ""
-            times.append(", ").append(f"{about}{duration(left)} left", style="bold")
+            times.append(", ").append(f"{about}{running_time(left)} left", style="bold")
         bar = min(_LONGEST_BAR, width - done.cell_len - times.cell_len - 4)
         cells: list[RenderableType] = [done]
         if bar >= _SHORTEST_BAR:

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from search.console.front_table import named, one_line
 from search.record import TrialRecord
-from search.results.units import MISSING, duration, readable
+from search.results.units import MISSING, readable, running_time
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,6 @@ def running_table(running: Sequence[Running], rows: int, now: float, wide: bool)
             done,
             readable("score", rung.measures.get("score") if rung else None),
             readable("trainable_params", rung.measures.get("trainable_params") if rung else None),
-            duration(now - trial.started) if trial.started else "",
+            running_time(now - trial.started) if trial.started else "",
         )
     return table

@@ -12,7 +12,7 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from search.console.plain import stamped
-from search.results.units import GAP, duration
+from search.results.units import running_time
 
 # What took longer is left standing with its time when it is over.
 _WORTH_TELLING = 1.0
@@ -55,8 +55,6 @@ class Startup:
 
 
 def _line(what: str, seconds: float) -> Text:
-    # Fractions would only flicker.
-    told = duration(seconds) if seconds >= 60 else f"{seconds:.0f}{GAP}s"
-    line = Text(f"{what}  {told}", no_wrap=True, overflow="ellipsis")
+    line = Text(f"{what}  {running_time(seconds)}", no_wrap=True, overflow="ellipsis")
     line.stylize("dim", len(what))
     return line
