@@ -114,6 +114,20 @@ def test_the_plain_view_prints_a_line_an_event() -> None:
     assert lines[4].startswith("trial 4, lora r4 (mine): complete, score 0.8000")
 
 
+def test_the_plain_view_tells_once_that_training_has_begun() -> None:
+    out = io.StringIO()
+    view = PlainView(OBJECTIVES, out=out, since=0.0)
+    for number in (0, 1):
+        view.on_trial(0, running(number))
+        view.on_step(0, running(number))
+    lines = [line.split("] ", 1)[1] for line in out.getvalue().splitlines()]
+    assert lines == [
+        "trial 0, lora r4: started",
+        "trial 0, lora r4: trains, the first step is taken",
+        "trial 1, lora r4: started",
+    ]
+
+
 def summary(
     record: StudyRecord, ending: str | None = None, again: str | None = None, **size: int
 ) -> str:
