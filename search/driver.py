@@ -48,6 +48,7 @@ class Driver:
         console: the terminal.
         backbone: for nodes that do not have it; None where all have.
         again: the command that goes on with this run.
+        since: when the command began, in seconds since the epoch.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Driver:
         console: Console,
         backbone: Delivery | None,
         again: str,
+        since: float,
     ) -> None:
         self._loaded = loaded
         self._run = run
@@ -73,6 +75,7 @@ class Driver:
         self._console = console
         self._backbone = backbone
         self._again = again
+        self._since = since
 
     @property
     def ended_by_itself(self) -> bool:
@@ -104,6 +107,7 @@ class Driver:
                 space.resources.of_ray,
                 self._slots,
                 space.failures.hang_minutes,
+                _stepping(self._parts, view),
             )
         records, written = [], []
         for part, target in zip(self._parts, followed, strict=True):
@@ -171,7 +175,7 @@ class Driver:
     def _view(self) -> PlainView | LiveView:
         if not self._console.is_terminal:
             names = [part.task.name for part in self._parts]
-            return PlainView(tuple(self._loaded.space.objectives), names)
+            return PlainView(tuple(self._loaded.space.objectives), names, since=self._since)
         return LiveView(
             [
                 Watched(part.engine.record, _ending_of(part.engine), part.total)
@@ -180,6 +184,8 @@ class Driver:
             self._slots,
             self._why,
             self._console,
+            self._since,
+            hears=True,
         )
 
     def _say_goodbye(self, records: Sequence[StudyRecord]) -> None:
@@ -224,6 +230,16 @@ def _telling(
             snapshots.changed(task)
 
     return listen
+
+
+def _stepping(parts: Sequence[Part], view: PlainView | LiveView) -> Callable[[str, int], None]:
+    indices = {part.task.name: index for index, part in enumerate(parts)}
+
+    def stepped(task: str, number: int) -> None:
+        index = indices[task]
+        view.on_step(index, parts[index].engine.record().trials[number])
+
+    return stepped
 
 
 def _ending_of(engine: Engine) -> Callable[[], str | None]:

@@ -22,7 +22,7 @@ from search.engine.run_directory import RunDirectory  # noqa: E402 - see search.
 from search.engine.runs import Run  # noqa: E402
 from search.environment import WRONG_INPUT  # noqa: E402
 from search.pareto.front import front  # noqa: E402
-from search.pareto.knee import knee  # noqa: E402
+from search.pareto.knee import knee, with_adapter  # noqa: E402
 from search.record import StudyRecord, TrialRecord  # noqa: E402
 from search.results.confirmed import read_confirmations  # noqa: E402
 from search.spec import LoadedSpace, Mistake, SpecError, load_space  # noqa: E402
@@ -281,11 +281,15 @@ def _chosen(
     trials: dict[str, TrialRecord] = {str(t.number): t for t in kept}
     if kept:
         trials[BEST] = max(kept, key=lambda t: t.measures.get("score", float("-inf")))
-    middle = knee(kept, names)
-    if middle is not None:
+    # The one that the report marks, whatever was kept of the others.
+    middle = knee(members, names)
+    if middle in kept:
         trials[KNEE] = middle
     if options.trial == KNEE and kept and middle is None:
-        what = f"{KNEE} needs a front of three or more, this one has {len(kept)}; take {BEST}"
+        what = (
+            f"{KNEE} needs a front with three adapters or more, this one has "
+            f"{len(with_adapter(members))}; take {BEST}"
+        )
         raise SpecError("command line", [Mistake("--trial", what)])
     if options.trial not in trials:
         numbers = ", ".join(str(t.number) for t in kept) or "none yet; they are kept at the end"

@@ -28,6 +28,8 @@ from search.checks import (  # noqa: E402
     check_same_tasks,
     check_schedules,
 )
+from search.console.encoding import make_legible  # noqa: E402
+from search.console.startup import Startup  # noqa: E402
 from search.environment import INTERRUPTED, WRONG_INPUT  # noqa: E402
 from search.spec import LoadedSpace, Mistake, SpecError, load_space  # noqa: E402
 from search.spec.section import NAME  # noqa: E402
@@ -93,6 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = parser().parse_args(arguments)
     environment.heed_signals()
+    make_legible()
     if options.trials is not None:
         options.overrides.append(f"budget.trials={options.trials}")
     if options.storage is not None:
@@ -108,6 +111,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    # Where standard output is wanted for something else, or is turned away, this goes on.
+    stream = sys.stderr if options.dry_run else sys.stdout
+    console = Console(file=stream, width=None if stream.isatty() else PLAIN_WIDTH)
+    startup = Startup(console)
     from search.engine.runs import Run, RunLock
     from search.stored import check_unused, fetch_run, open_store
 
@@ -123,7 +130,8 @@ def _run(options: argparse.Namespace) -> int:
     run = Run(root, loaded.space.task_names)
     store = open_store(loaded, run)
     if options.resume and not options.dry_run:
-        fetch_run(run, store)
+        with startup.step(f"looking for the run in {store}"):
+            fetch_run(run, store)
         check_same_tasks(loaded, run)
         run.check_resumable()
         check_same_space(loaded, run)
@@ -134,20 +142,24 @@ def _run(options: argparse.Namespace) -> int:
         run.check_new()
         check_unused(run, store)
 
-    from search.loading import deliver, prepare_data, read_task
-    from search.trial.preflight import smallest_and_largest
+    with startup.step("loading torch and transformers"):
+        from search.loading import deliver, prepare_data, read_task
+        from search.trial.preflight import smallest_and_largest
 
     with ExitStack() as held:
         if options.resume and not options.dry_run:
             held.enter_context(RunLock(run))
         spaces = [loaded.for_task(name) for name in run.tasks]
-        for space in spaces:
-            check_engine(space)
-        tasks = [read_task(space) for space in spaces]
-        sizes = [smallest_and_largest(*one) for one in _differing(spaces, tasks)]
+        with startup.step("trying sampler and pruner"):
+            for space in spaces:
+                check_engine(space)
+        with startup.step(f"fitting every method to {loaded.space.model}"):
+            tasks = [read_task(space) for space in spaces]
+            sizes = [smallest_and_largest(*one) for one in _differing(spaces, tasks)]
         data = []
         for space, task in zip(spaces, tasks, strict=True):
-            data.append(prepare_data(space, task))
+            with startup.step(f"reading and tokenising {task.name}"):
+                data.append(prepare_data(space, task))
             check_schedules(space, len(data[-1].train))
         check_machine(loaded, options)
         if options.dry_run:
@@ -155,50 +167,59 @@ def _run(options: argparse.Namespace) -> int:
             return 0
 
         # Ray and MLflow take seconds to import; mistakes are told before.
-        from search.driver import Driver, deposed_by_another
-        from search.engine.capacity import Capacity, read_plan
-        from search.engine.checkpoints import Checkpoints
-        from search.engine.snapshots import Snapshots
-        from search.engine.where import connected
-        from search.nodes import check_nodes, check_shared
-        from search.part import Part, seconds_worked, write_space
-        from search.store import same_place
+        with startup.step("loading Ray and MLflow"):
+            from search.driver import Driver, deposed_by_another
+            from search.engine.capacity import Capacity, read_plan
+            from search.engine.checkpoints import Checkpoints
+            from search.engine.snapshots import Snapshots
+            from search.engine.where import connected
+            from search.nodes import check_nodes, check_shared
+            from search.part import Part, seconds_worked, write_space
+            from search.store import same_place
 
-        console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
-        place = held.enter_context(connected(options.address, options.local))
-        check_nodes()
+        with startup.step("starting Ray" if options.local else "looking for Ray, or starting it"):
+            place = held.enter_context(connected(options.address, options.local))
+        with startup.step("comparing the nodes"):
+            check_nodes()
         wanted = loaded.space.resources
         slots = Capacity(wanted.of_ray, None if place.own else read_plan())
         check_capacity(loaded, slots)
         # A Ray of our own is this machine, which has just read the model.
-        backbone = None if place.own else deliver(loaded)
+        backbone = None
+        if not place.own:
+            with startup.step(f"handing {loaded.space.model} to the nodes"):
+                backbone = deliver(loaded)
         for note in dict.fromkeys(note for space in spaces for note in space.notes):
             print(note)
         if place.own and not wanted.gpu and loaded.space.train.precision == "bf16":
-            _warn_of_bf16()
+            with startup.step("timing bf16 on this processor"):
+                slow = _bf16_warning()
+            if slow is not None:
+                print(slow)
         print(f"Running trials {place.why}; {slots()} at a time.", flush=True)
         if not options.resume:
             held.enter_context(RunLock(run))
             run.check_new()
             check_unused(run, store)
             write_space(loaded, run.directory)
-        check_shared(store)
-        studies = run.studies
-        worked = seconds_worked(run)
-        parts = [
-            Part(space, task, rows, studies[task.name], store, worked)
-            for space, task, rows in zip(spaces, tasks, data, strict=True)
-        ]
-        if options.resume:
-            there = Checkpoints(store)
-            for part in parts:
-                part.catch_up(there)
+        with startup.step("opening the study"):
+            check_shared(store)
+            studies = run.studies
+            worked = seconds_worked(run)
+            parts = [
+                Part(space, task, rows, studies[task.name], store, worked)
+                for space, task, rows in zip(spaces, tasks, data, strict=True)
+            ]
+            if options.resume:
+                there = Checkpoints(store)
+                for part in parts:
+                    part.catch_up(there)
         snapshots = None
         if not same_place(store, run.root):
             snapshots = Snapshots(run, store, deposed_by_another(parts))
         driver = Driver(
             loaded, run, parts, store, snapshots, slots, place.why, console, backbone,
-            _again(options),
+            _again(options), startup.since,
         )  # fmt: skip
         status = driver.run()
         if loaded.space.confirm is not None and driver.ended_by_itself:
@@ -207,15 +228,17 @@ def _run(options: argparse.Namespace) -> int:
         return status
 
 
-def _warn_of_bf16() -> None:
+def _bf16_warning() -> str | None:
+    """What is to be said of bf16 on this processor, or None."""
     from search.processor import SLOW, bf16_slowdown
 
     slowdown = bf16_slowdown()
-    if slowdown > SLOW:
-        print(
-            f"train.precision: bf16 takes {slowdown:.0f} times as long as fp32 on this processor, "
-            "which has no instructions for it; --set train.precision=fp32 does without"
-        )
+    if slowdown <= SLOW:
+        return None
+    return (
+        f"train.precision: bf16 takes {slowdown:.0f} times as long as fp32 on this processor, "
+        "which has no instructions for it; --set train.precision=fp32 does without"
+    )
 
 
 def _on_cluster(options: argparse.Namespace, loaded: LoadedSpace, root: Path) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import shlex
 import sys
 import time
@@ -18,15 +19,18 @@ environment.prepare()
 from filelock import FileLock, Timeout  # noqa: E402 - see search.run
 from rich.console import Console  # noqa: E402
 
+from search.console.encoding import make_legible  # noqa: E402
 from search.console.live import LiveView, Watched  # noqa: E402
 from search.console.plain import PlainView  # noqa: E402
 from search.console.summary import print_overview, print_summary  # noqa: E402
+from search.engine.run_directory import RunDirectory  # noqa: E402
 from search.engine.runs import Run  # noqa: E402
 from search.engine.study import SearchStudy  # noqa: E402
 from search.environment import INTERRUPTED, WRONG_INPUT  # noqa: E402
 from search.record import StudyRecord, TrialRecord  # noqa: E402
 from search.spec import SpecError  # noqa: E402
 from search.spec.schema import Budget  # noqa: E402
+from search.writing import shown  # noqa: E402
 
 LOOK_SECONDS = 1.0
 _HINT = "Ctrl-C leaves this view; the search goes on."
@@ -45,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.cluster is not None:
         return _watch_there(options.run, Path(options.cluster))
+    make_legible()
     root = Path(options.run).absolute()
     console = Console()
     try:
@@ -62,14 +67,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"{options.run}: cannot tell whether a driver works on it: {error}", file=sys.stderr)
         return WRONG_INPUT
-    records = [_record(study) for study in studies]
-    uri = f"sqlite:///{run.directory.mlflow}" if run.directory.mlflow.exists() else "its server"
-    if run.several:
-        endings = [None] * len(records)
-        print_overview(records, root, run.directory.bytes, uri, endings, None, console)
-    else:
-        print_summary(records[0], root, uri, None, None, console)
+    _summarise(run, studies, console)
     return 0
+
+
+def _summarise(run: Run, studies: Sequence[SearchStudy], console: Console) -> None:
+    """What the run has come to, as its driver says it in the end."""
+    size, place = run.directory.bytes, shown(run.root)
+    records = [
+        dataclasses.replace(_with_adapters(_record(study), directory), disk_bytes=size)
+        for study, directory in zip(studies, run.begun.values(), strict=True)
+    ]
+    again = None
+    if not all(map(_is_over, studies)):
+        words = [f"{place}/{run.directory.space.name}", "--out", place, "--resume"]
+        again = f"python -m search.run {shlex.join(words)}"
+    uri = studies[0].header.space.get("tracking", {}).get("uri")
+    uri = uri or os.environ.get("MLFLOW_TRACKING_URI")
+    uri = uri or f"sqlite:///{shown(run.directory.mlflow)}"
+    if run.several:
+        print_overview(records, run.root, size, uri, [None] * len(records), again, console)
+    else:
+        print_summary(records[0], run.root, uri, None, again, console)
+
+
+def _with_adapters(study: StudyRecord, directory: RunDirectory) -> StudyRecord:
+    """With the folder of each adapter that is kept."""
+    trials = [
+        dataclasses.replace(trial, adapter=f"{directory.adapters.name}/{trial.number}")
+        if (directory.adapters / str(trial.number)).is_dir()
+        else trial
+        for trial in study.trials
+    ]
+    return dataclasses.replace(study, trials=tuple(trials))
 
 
 def _watch_there(run: str, file: Path) -> int:
@@ -93,7 +123,9 @@ def _watch_there(run: str, file: Path) -> int:
 def _watch(run: Run, studies: Sequence[SearchStudy], console: Console) -> None:
     """Show the search until its driver is gone."""
     if not _is_led(run):
-        console.print("No driver works on this run; search.run --resume goes on with it.")
+        over = "This search has ended."
+        cut = "No driver works on this run; search.run --resume goes on with it."
+        console.print(over if all(map(_is_over, studies)) else cut)
         return
     if console.is_terminal:
         with LiveView(
@@ -101,6 +133,7 @@ def _watch(run: Run, studies: Sequence[SearchStudy], console: Console) -> None:
             lambda: max(1, sum(len(_record(study).in_state("running")) for study in studies)),
             "in another process",
             console,
+            time.time() - max(study.seconds for study in studies),
             _HINT,
         ):
             while _is_led(run):
@@ -159,13 +192,21 @@ def _record(study: SearchStudy) -> StudyRecord:
     return study.record(study.trials())
 
 
+def _is_over(study: SearchStudy) -> bool:
+    """Whether as many trials have ended as its budget has."""
+    record = _record(study)
+    ended = record.in_state("complete", "pruned", "failed")
+    return len(ended) >= _total(study)
+
+
 def _total(study: SearchStudy) -> int:
     """Trials in the budget that the study was started with; a resumed one may have more."""
     space = study.header.space
     methods = space["search"]["method"]
     several = isinstance(methods, dict) and "choice" in methods
     count = len(methods["choice"]) if several else 1
-    return max(Budget.model_validate(space["budget"]).total(count), len(study.trials()))
+    begun = sum(trial.state != "waiting" for trial in study.trials())
+    return max(Budget.model_validate(space["budget"]).total(count), begun)
 
 
 def _is_led(run: Run) -> bool:

@@ -15,17 +15,24 @@ from pathlib import Path
 
 
 class Terminal:
-    """Starts a program in a terminal of 40 lines and 120 columns.
+    """Starts a program in a terminal.
 
     Args:
         words: the command.
         folder: where it runs.
         environment: of it.
+        size: lines and columns.
     """
 
-    def __init__(self, words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        words: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str],
+        size: tuple[int, int] = (40, 120),
+    ) -> None:
         self._outer, inner = pty.openpty()
-        fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+        fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
         self._process = subprocess.Popen(
             words, cwd=folder, stdin=inner, stdout=inner, stderr=inner, start_new_session=True,
             env={**environment, "TERM": "xterm"},

@@ -11,20 +11,24 @@ from dataclasses import dataclass
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from search.console.front_table import front_table
+from search.console.front_plot import front_plot
+from search.console.front_table import WIDE, front_table, in_table, one_line
 from search.console.progress import Progress, overall, progress_of
-from search.pareto.front import front
+from search.console.rows import Rows, share
+from search.console.running_table import Running, running_table
+from search.console.tasks_table import tasks_table
 from search.record import StudyRecord, TrialRecord
-from search.results.measured import best_of
-from search.results.units import duration, readable
+from search.results.places import places_of
+from search.results.units import running_time
 
-MOST_FRONT_ROWS = 10
+# From these sizes on there is an empty line within the frame, and more room beside it.
+_HIGH, _USUAL = 32, 70
+_SHORTEST_BAR, _LONGEST_BAR = 8, 40
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,10 @@ class LiveView:
         slots: trials at a time, now.
         place: where trials run, one line.
         console: the terminal.
+        since: when the search began, in seconds since the epoch.
         hint: what Ctrl-C does.
+        hears: whether :meth:`on_step` is told of first steps; a trial is then said to start until
+            it takes one.
     """
 
     def __init__(
@@ -61,13 +68,19 @@ class LiveView:
         slots: Callable[[], int],
         place: str,
         console: Console,
-        hint: str = "Ctrl-C ends the search, keeps what is done and says how to go on.",
+        since: float,
+        hint: str = "Ctrl-C ends the search and says how to go on.",
+        *,
+        hears: bool = False,
     ) -> None:
         self._studies = studies
         self._slots = slots
         self._place = place
+        self._console = console
+        self._since = since
         self._hint = hint
-        self._since = time.time()
+        self._hears = hears
+        self._stepped: dict[tuple[int, int], int] = {}
         self._held = ExitStack()
         self._live = Live(
             console=console,
@@ -87,32 +100,52 @@ class LiveView:
     def on_trial(self, index: int, trial: TrialRecord) -> None:
         """The view looks by itself, twice a second."""
 
+    def on_step(self, index: int, trial: TrialRecord) -> None:
+        """A trial of the study at an index took the first step of an attempt."""
+        self._stepped[index, trial.number] = len(trial.failures)
+
     def render(self, now: float) -> RenderableType:
+        """What is shown at a time, in seconds since the epoch; no higher than the window."""
+        width, height = self._console.size
+        margins = (1 if height >= _HIGH else 0, 2 if width >= _USUAL else 1)
+        inside, wide = width - 2 - 2 * margins[1], width >= WIDE
+        # Two lines are the frame's, two the head's and one the hint's.
+        free = height - 2 * margins[0] - 5
         records = [study.record() for study in self._studies]
-        first = records[0]
-        parts: list[RenderableType] = [self._head(records, now)]
-        if len(records) > 1:
-            parts.append(self._tasks(records, now))
+        first, several = records[0], len(records) > 1
         running = [
-            (record.task if len(records) > 1 else "", trial)
-            for record in records
+            Running(record.task if several else "", trial, self._begun(index, trial))
+            for index, record in enumerate(records)
             for trial in record.in_state("running")
         ]
-        if running:
-            parts.append(_running(running, now))
-        if len(records) == 1:
-            parts.append(_front(first))
-        endings = [
-            study.ending()
-            for study, record in zip(self._studies, records, strict=True)
-            if record.in_state("running")
-        ]
-        ending = endings[0] if endings and None not in endings else None
-        last = f"Ending: {ending}. Trials are being stopped …" if ending else self._hint
-        parts.append(Text(last, style="yellow" if ending else "dim"))
-        tasks = first.task if len(records) == 1 else f"{len(records)} tasks"
-        name = f"{escape(first.name)} · {escape(tasks)} · {escape(first.model)}"
-        return Panel(Group(*parts), title=f"[bold]{name}[/]", border_style="cyan", padding=(1, 2))
+        listed = len(records) if several else in_table(first)
+        plot = not several and places_of(first) is not None
+        room = share(free, len(running), listed, plot)
+        parts: list[RenderableType] = [self._head(records, now, inside)]
+        if room.running:
+            parts.append(running_table(running, room.running, now, wide))
+        if several and room.listed:
+            progresses = self._progress(records, now)
+            endings = [study.ending() for study in self._studies]
+            parts.append(tasks_table(records, progresses, endings, room.listed))
+        elif not several:
+            parts += _front(first, room, inside, wide)
+            if not (listed or plot) and room.lines + 2 <= free:
+                parts.append(Text("The front appears once a trial is complete.", style="dim"))
+        parts.append(self._last(records))
+        tasks = f"{len(records)} tasks" if several else first.task
+        name = f"{first.name} · {tasks} · {first.model}"
+        return Panel(
+            Group(*(_spaced(parts) if room.spaced else parts)),
+            title=Text(name, style="bold", overflow="ellipsis"),
+            border_style="cyan",
+            padding=margins,
+        )
+
+    def _begun(self, index: int, trial: TrialRecord) -> bool:
+        if not self._hears or trial.rungs:
+            return True
+        return self._stepped.get((index, trial.number)) == len(trial.failures)
 
     def _progress(self, records: Sequence[StudyRecord], now: float) -> list[Progress]:
         return [
@@ -120,42 +153,43 @@ class LiveView:
             for record, watched in zip(records, self._studies, strict=True)
         ]
 
-    def _head(self, records: Sequence[StudyRecord], now: float) -> RenderableType:
+    def _head(self, records: Sequence[StudyRecord], now: float, width: int) -> RenderableType:
         progress = overall(self._progress(records, now))
         left = progress.seconds_left
+        done = one_line(f"{progress.done} of {progress.total} trials")
+        done.stylize("bold")
+        times = Text(f"{running_time(now - self._since)} so far", no_wrap=True, overflow="ellipsis")
+        if left is not None:
+            about = "about " if width >= _USUAL else ""
+            times.append(", ").append(f"{about}{running_time(left)} left", style="bold")
+        bar = min(_LONGEST_BAR, width - done.cell_len - times.cell_len - 4)
+        cells: list[RenderableType] = [done]
+        if bar >= _SHORTEST_BAR:
+            total = max(1, progress.total)
+            cells.append(ProgressBar(total=total, completed=progress.done, width=bar))
+        line = Table.grid(padding=(0, 2))
+        line.add_row(*cells, times)
         counts = ", ".join(
             f"{sum(len(record.in_state(state)) for record in records)} {state}"
             for state in ("complete", "pruned", "failed")
         )
-        line = Table.grid(padding=(0, 2))
-        line.add_row(
-            Text(f"{progress.done} of {progress.total} trials", style="bold"),
-            ProgressBar(total=max(1, progress.total), completed=progress.done, width=30),
-            Text(counts),
-            Text(f"{duration(now - self._since)} so far"),
-            Text(f"about {duration(left)} left" if left is not None else "", style="bold"),
-        )
-        where = Text(f"{self._slots()} at a time {self._place}\n", style="dim")
-        return Group(line, where)
+        where = f"{counts} · {self._slots()} at a time"
+        if len(where) + len(self._place) < width:
+            where += f" {self._place}"
+        told = one_line(where)
+        told.stylize("dim", len(counts))
+        return Group(line, told)
 
-    def _tasks(self, records: Sequence[StudyRecord], now: float) -> Table:
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-        for column in ("task", "trials", "", "running", "front", "best score", ""):
-            table.add_column(column, justify="left" if column in {"task", ""} else "right")
-        progresses = self._progress(records, now)
-        for record, watched, progress in zip(records, self._studies, progresses, strict=True):
-            best = best_of(record)
-            table.add_row(
-                escape(record.task),
-                f"{progress.done} of {progress.total}",
-                ProgressBar(total=max(1, progress.total), completed=progress.done, width=16),
-                str(len(record.in_state("running"))),
-                str(len(front(record.trials, list(record.objectives)))),
-                readable("score", best.measures["score"]) if best else "–",
-                escape(watched.ending() or (best.label if best else "")),
-            )
-        table.add_row("")
-        return table
+    def _last(self, records: Sequence[StudyRecord]) -> Text:
+        endings = [
+            study.ending()
+            for study, record in zip(self._studies, records, strict=True)
+            if record.in_state("running")
+        ]
+        ending = endings[0] if endings and None not in endings else None
+        last = one_line(f"Ending: {ending}. Trials are being stopped …" if ending else self._hint)
+        last.stylize("yellow" if ending else "dim")
+        return last
 
 
 @contextmanager
@@ -174,27 +208,13 @@ def _without_echo_of_control_keys() -> Iterator[None]:
         termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
 
 
-def _running(trials: Sequence[tuple[str, TrialRecord]], now: float) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for column in ("running", "", "done", "score", "parameters", "time"):
-        table.add_column(column, justify="left" if column in {"running", ""} else "right")
-    for task, trial in trials:
-        rung = trial.rungs[-1] if trial.rungs else None
-        table.add_row(
-            f"{escape(task)} #{trial.number} {escape(trial.label)}".strip(),
-            escape(trial.mark or ""),
-            f"{rung.fraction:.0%}" if rung else "–",
-            readable("score", rung.measures.get("score")) if rung else "–",
-            readable("trainable_params", rung.measures.get("trainable_params")) if rung else "–",
-            duration(now - trial.started) if trial.started else "",
-        )
-    table.add_row("")
-    return table
+def _front(study: StudyRecord, room: Rows, width: int, wide: bool) -> list[RenderableType]:
+    table = front_table(study, "front", wide, rows=room.listed) if room.listed else None
+    parts: list[RenderableType] = [table] if table is not None else []
+    plot = front_plot(study, width, room.plot) if room.plot else None
+    return [*parts, plot] if plot is not None else parts
 
 
-def _front(study: StudyRecord) -> RenderableType:
-    table = front_table(study, "front so far", rows=MOST_FRONT_ROWS)
-    if table is None:
-        return Text("The front appears once a trial is complete.\n", style="dim")
-    table.add_row("")
-    return table
+def _spaced(parts: Sequence[RenderableType]) -> list[RenderableType]:
+    """With an empty line between any two."""
+    return [one for part in parts for one in (part, Text(""))][:-1]

@@ -24,6 +24,11 @@ def measured(measures: Mapping[str, float], objectives: Sequence[str]) -> str:
     )
 
 
+def stamped(seconds: float, line: str) -> str:
+    """A line with the time since the start in front."""
+    return f"[{duration(round(seconds, 1)):>8}] {line}"
+
+
 class PlainView:
     """Prints what happens to each trial.
 
@@ -31,16 +36,22 @@ class PlainView:
         objectives: whose values are shown.
         tasks: what each study is called; of one nothing is said.
         out: where to; standard output by default.
+        since: when the search began, in seconds since the epoch; now by default.
     """
 
     def __init__(
-        self, objectives: Sequence[str], tasks: Sequence[str] = ("",), out: TextIO | None = None
+        self,
+        objectives: Sequence[str],
+        tasks: Sequence[str] = ("",),
+        out: TextIO | None = None,
+        since: float | None = None,
     ) -> None:
         self._objectives = objectives
         self._tasks = tasks
         self._out = out if out is not None else sys.stdout
-        self._since = time.monotonic()
+        self._since = time.time() if since is None else since
         self._seen: dict[tuple[int, int], TrialRecord] = {}
+        self._trains = False
 
     def __enter__(self) -> PlainView:
         return self
@@ -49,8 +60,7 @@ class PlainView:
         return None
 
     def say(self, line: str) -> None:
-        elapsed = duration(time.monotonic() - self._since)
-        print(f"[{elapsed:>8}] {line}", file=self._out, flush=True)
+        print(stamped(time.time() - self._since, line), file=self._out, flush=True)
 
     def on_trial(self, index: int, trial: TrialRecord) -> None:
         """A trial of the study at an index changed."""
@@ -58,8 +68,19 @@ class PlainView:
         self._seen[index, trial.number] = trial
         told = self._told(trial, before)
         if told is not None:
-            task = f"{self._tasks[index]}, " if len(self._tasks) > 1 else ""
-            self.say(f"{task}{described(trial)}: {told}")
+            self.say(f"{self._task(index)}{described(trial)}: {told}")
+
+    def on_step(self, index: int, trial: TrialRecord) -> None:
+        """A trial of the study at an index took its first step; told once for the whole search.
+
+        Until then workers start, which takes long only the first time.
+        """
+        if not self._trains:
+            self._trains = True
+            self.say(f"{self._task(index)}{described(trial)}: trains, the first step is taken")
+
+    def _task(self, index: int) -> str:
+        return f"{self._tasks[index]}, " if len(self._tasks) > 1 else ""
 
     def _told(self, trial: TrialRecord, before: TrialRecord | None) -> str | None:
         if before is None:

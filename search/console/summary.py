@@ -10,13 +10,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from search.console.front_table import front_table
+from search.console.front_plot import front_plot
+from search.console.front_table import WIDE, front_table, heading_of, in_table, one_line
+from search.console.taking import Taking, worth_taking
 from search.pareto.front import front
-from search.pareto.knee import knee
 from search.record import StudyRecord
 from search.results.measured import best_of
-from search.results.units import readable, title
+from search.results.units import readable
 from search.writing import shown
+
+_PLOT_LINES = 8
+# Lines of a summary with a drawing, those of the table's trials excepted: all is seen at once.
+_BESIDE_TABLE = 25
 
 
 def print_summary(
@@ -48,17 +53,23 @@ def print_summary(
         counts.append(f"{unfinished} unfinished")
     if ending is not None:
         console.print(f"\n[yellow]Ended early: {escape(ending)}.[/]")
-    console.print(f"\n{', '.join(counts) or 'no trial'}; {len(members)} on the front", style="bold")
+    told = f"{', '.join(counts) or 'no trial'}; {len(members)} on the front"
+    if study.disk_bytes is not None:
+        told += f"; {readable('disk_bytes', study.disk_bytes)} on disk"
+    console.print(f"\n{told}", style="bold", highlight=False)
     failed = study.in_state("failed")
     if failed:
         console.print(f"First failure, trial {failed[0].number}: {failed[0].reason}", markup=False)
-    table = front_table(study, "front", adapters=True)
+    wide = console.width >= WIDE
+    table = front_table(study, "front", wide, adapters=wide)
     if table is not None:
         console.print(table)
-    of_front = None
-    if members:
-        of_front = "knee" if knee(members, list(study.objectives)) is not None else "best"
-    _say_where(root, study.disk_bytes, tracking, of_front, again, console)
+    if console.is_terminal and in_table(study) + _BESIDE_TABLE <= console.height:
+        plot = front_plot(study, console.width, _PLOT_LINES)
+        if plot is not None:
+            console.print()
+            console.print(plot)
+    _say_where(root, tracking, worth_taking(study), None, again, console)
 
 
 def print_overview(
@@ -81,6 +92,7 @@ def print_overview(
         again: the command that goes on with the run, or None.
         console: the terminal.
     """
+    wide = console.width >= WIDE
     for study, ending in zip(studies, endings, strict=True):
         if ending is not None:
             console.print(f"\n[yellow]{escape(study.task)} ended early: {escape(ending)}.[/]")
@@ -88,47 +100,60 @@ def print_overview(
         if failed:
             first = f"First failure on {study.task}, trial {failed[0].number}: {failed[0].reason}"
             console.print(first, markup=False)
-    console.print()
+    told = f"{len(studies)} tasks; {readable('disk_bytes', disk_bytes)} on disk"
+    console.print(f"\n{told}", style="bold", highlight=False)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     costs = [name for name in studies[0].objectives if name != "score"]
-    for name in ("task", "trials", "front", "best score", "", "of"):
-        table.add_column(name, justify="left" if name in {"task", "", "of"} else "right")
+    table.add_column("task")
+    for column in ("trials", "front", "best"):
+        table.add_column(column, justify="right", no_wrap=True)
+    if wide:
+        table.add_column("")
+    table.add_column("of")
     for name in costs:
-        table.add_column(title(name), justify="right")
+        table.add_column(heading_of(name, studies[0].metric), justify="right", no_wrap=True)
     for study in studies:
         best = best_of(study)
         table.add_row(
-            escape(study.task),
+            one_line(study.task),
             str(len(study.in_state("complete", "pruned", "failed"))),
             str(len(front(study.trials, list(study.objectives)))),
-            readable("score", best.measures["score"]) if best else "–",
-            escape(study.metric),
-            escape(f"#{best.number} {best.label}" if best else ""),
-            *(readable(name, best.measures.get(name)) if best else "–" for name in costs),
+            readable("score", best.measures["score"] if best else None),
+            *([one_line(study.metric)] if wide else []),
+            one_line(f"#{best.number} {best.label}" if best else ""),
+            *(readable(name, best.measures.get(name) if best else None) for name in costs),
         )
     console.print(table)
-    _say_where(root, disk_bytes, tracking, None, again, console)
+    found = [(study.task, taking) for study in studies if (taking := worth_taking(study))]
+    task, taking = found[0] if found else (None, None)
+    _say_where(root, tracking, taking, task, again, console)
 
 
 def _say_where(
     root: Path,
-    disk_bytes: int | None,
     tracking: str,
-    worth_taking: str | None,
+    taking: Taking | None,
+    task: str | None,
     again: str | None,
     console: Console,
 ) -> None:
+    """Why which member is worth taking, and last the lines that a person wants next."""
     place = shown(root)
-    lines = [f"\nreport   {place}/report.html"]
-    if disk_bytes is not None:
-        lines.append(f"on disk  {place}, {readable('disk_bytes', disk_bytes)}")
-    lines.append(f"compare  mlflow ui --backend-store-uri {tracking}")
-    if worth_taking is not None:
-        export = (
-            f"python -m search.export {shlex.quote(place)} --trial {worth_taking} --out adapter"
+    kept = taking is not None and taking.trial.adapter is not None
+    if taking is not None:
+        of_task = f"Of {task}: " if task is not None else ""
+        later = "" if kept else " Its adapter is kept when the search ends."
+        console.print(f"\n{of_task}{taking.why}{later}", markup=False, highlight=False)
+    lines = [f"go on   {again}"] if again is not None else []
+    lines.append(f"report  {place}/report.html")
+    served = tracking.startswith(("http://", "https://"))
+    lines.append(f"MLflow  {tracking if served else f'mlflow ui --backend-store-uri {tracking}'}")
+    if taking is not None and kept:
+        of_task = f" --task {shlex.quote(task)}" if task is not None else ""
+        lines.append(
+            f"export  python -m search.export {shlex.quote(place)}{of_task} "
+            f"--trial {taking.word} --out adapter"
         )
-        lines.append(f"export   {export}")
-    if again is not None:
-        lines.append(f"go on    {again}")
+    console.print()
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)

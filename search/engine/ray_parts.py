@@ -152,11 +152,18 @@ class EngineScheduler(NeverRestored, FIFOScheduler):
 
 
 class Supervision(NeverRestored, tune.Callback):
-    """Reconciles the engines with Tune's trials, and ends those that hang."""
+    """Reconciles the engines with Tune's trials, tells of first steps, ends those that hang."""
 
-    def __init__(self, fleet: Fleet, watchdog: Watchdog, hang_minutes: float) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        watchdog: Watchdog,
+        hang_minutes: float,
+        stepped: Callable[[str, int], None] = lambda study, number: None,
+    ) -> None:
         self._fleet = fleet
         self._watchdog = watchdog
+        self._stepped = stepped
         self._hung = Failure(f"hung: it took no step for {hang_minutes:g} minutes")
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
@@ -168,7 +175,7 @@ class Supervision(NeverRestored, tune.Callback):
                 trial = latest.get((lane.name, number))
                 if trial is not None and trial.is_finished():
                     self._reconcile(lane, number, trial)
-        self._end_hanging([t for t in latest.values() if t.status == Trial.RUNNING])
+        self._listen([t for t in latest.values() if t.status == Trial.RUNNING])
 
     def _reconcile(self, lane: Lane, number: int, trial: Trial) -> None:
         """Tune ended a trial without telling searcher or scheduler."""
@@ -179,9 +186,13 @@ class Supervision(NeverRestored, tune.Callback):
         failure = failure_of(trial) if trial.status == Trial.ERROR else over
         lane.engine.fail(number, failure, time.time(), attempt_of(trial))
 
-    def _end_hanging(self, trials: list[Trial]) -> None:
+    def _listen(self, trials: list[Trial]) -> None:
         running = {folder_of(trial): trial for trial in trials}
-        for folder in self._watchdog.hanging(running, time.monotonic()):
+        hanging = self._watchdog.hanging(running, time.monotonic())
+        for folder in self._watchdog.newly_stepped():
+            if folder in running:
+                self._stepped(study_of(running[folder]), number_of(running[folder]))
+        for folder in hanging:
             trial = running[folder]
             engine, number = lane_of(self._fleet, trial).engine, number_of(trial)
             actor = trial.temporary_state.ray_actor

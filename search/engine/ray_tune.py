@@ -54,6 +54,7 @@ def execute(
     resources: Mapping[str, float],
     slots: Callable[[], int],
     hang_minutes: float,
+    stepped: Callable[[str, int], None] = lambda study, number: None,
 ) -> None:
     """Run trials until no engine proposes anything more, or all are ending.
 
@@ -66,6 +67,8 @@ def execute(
         resources: what a trial takes, by Ray's names.
         slots: trials at a time, now.
         hang_minutes: how long a trial may take no step.
+        stepped: is told study and number of a trial when an attempt at it has taken its first
+            step, some seconds late.
     """
     # By default Tune takes in a second trial only once the first one's process is up. The searcher
     # hands out no more than there are slots, also when nodes have come meanwhile.
@@ -94,7 +97,7 @@ def execute(
             # Of a path Ray finds the file system, and knows then that it is a disk.
             storage_filesystem=None if store.local is not None else store.filesystem,
             stop=EngineStopper(fleet),
-            callbacks=[Supervision(fleet, watchdog, hang_minutes)],
+            callbacks=[Supervision(fleet, watchdog, hang_minutes, stepped)],
             # They are deleted by the scheduler, once the study knows of the next one.
             checkpoint_config=CheckpointConfig(num_to_keep=None),
             verbose=0,

@@ -47,8 +47,15 @@ class Watchdog:
         self._heartbeats = heartbeats
         self._seconds = seconds
         self._heard: dict[str, float] = {}
+        self._known: set[str] = set()
+        self._stepped: set[str] = set()
         self._answer: Any = None
         self._asked = 0.0
+
+    def newly_stepped(self) -> list[str]:
+        """Attempts that were heard of for the first time since this was asked last."""
+        stepped, self._stepped = sorted(self._stepped), set()
+        return stepped
 
     def hanging(self, running: Collection[str], now: float) -> list[str]:
         """Attempts that hang.
@@ -71,6 +78,8 @@ class Watchdog:
                 silences = ray.get(answer)
             except ray.exceptions.RayActorError:
                 return  # it is being started again; until then nobody has been heard
+            self._stepped |= silences.keys() - self._known
+            self._known |= silences.keys()
             for attempt, heard in self._heard.items():
                 if attempt in silences:
                     self._heard[attempt] = max(heard, now - silences[attempt])

@@ -49,6 +49,12 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60}{GAP}h{GAP}{minutes % 60:02d}{GAP}min"
 
 
+def running_time(seconds: float) -> str:
+    """``21 s``, else as :func:`duration`: of a time that goes on fractions would only flicker."""
+    whole = float(math.floor(seconds))
+    return duration(whole) if whole >= 60 else f"{whole:.0f}{GAP}s"
+
+
 def ratio(value: float) -> str:
     """``10.1×``: how many times as much."""
     return f"{_three_digits(value)}×" if value < 1000 else f"{value:,.0f}×"

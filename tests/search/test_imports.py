@@ -70,6 +70,7 @@ def test_the_method_never_imports_the_search_nor_transformers_but_in_its_callbac
     ("module", "absent"),
     [
         ("search.engine.core", ["ray", "torch", "mlflow", "transformers"]),
+        ("search.console.live", ["plotly", "ray", "torch", "optuna", "mlflow"]),
         ("search.spec", ["ray", "torch", "optuna", "mlflow"]),
         ("search.trial.training", ["ray", "optuna", "mlflow"]),
         ("aflora", ["transformers", "ray", "optuna", "peft"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,25 +24,42 @@ ROOT = Path(__file__).resolve().parents[2]
 SPACE = {"search": {"method": {"choice": {"aflora": {}, "lora": {}}}}, "budget": {"trials": 7}}
 
 
+def made(root: Path, *tasks: str) -> Run:
+    run = Run(root, tasks)
+    run.root.mkdir()
+    run.directory.space.write_text(yaml.safe_dump({"tasks": list(tasks)}))
+    for task, directory in run.studies.items():
+        directory.root.mkdir(exist_ok=True)
+        provenance = {"seed": 0, "data": "x", "study_id": task}
+        header = StudyHeader("n", task, "m", "accuracy", OBJECTIVES, provenance, SPACE)
+        SearchStudy.create(directory.study, header).close()
+    return run
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    made = Run(tmp_path / "run", ("rte",))
-    made.root.mkdir()
-    made.directory.space.write_text(yaml.safe_dump({"tasks": ["rte"]}))
-    provenance = {"seed": 0, "data": "x", "study_id": "s"}
-    header = StudyHeader("n", "rte", "m", "accuracy", OBJECTIVES, provenance, SPACE)
-    SearchStudy.create(made.directory.study, header).close()
-    return made
+    return made(tmp_path / "run", "rte")
 
 
-def begun(run: Run) -> Engine:
+def begun(run: Run, task: str = "rte") -> Engine:
     engine = engine_on(
-        run.directory.open_study(), trials=7, pruner=Pruner(name="none", rungs=RUNGS)
+        run.studies[task].open_study(), trials=7, pruner=Pruner(name="none", rungs=RUNGS)
     )
     proposal = engine.ask(0.0)
     assert proposal is not None
     engine.report(0, report(proposal.settings, 1), 1.0)
     return engine
+
+
+def finish(run: Run, engine: Engine, trials: int, task: str = "rte") -> None:
+    """Bring so many trials to their end, and keep what the driver would keep of them."""
+    for number in range(trials):
+        proposal = engine.ask(2.0) if number else None
+        settings = proposal.settings if proposal else engine.record().trials[0].settings
+        for index in range(1 if number else 2, RUNGS + 1):
+            engine.report(number, report(settings, index), 2.0 + index)
+    for trial in engine.record().in_state("complete"):
+        (run.studies[task].adapters / str(trial.number)).mkdir(parents=True)
 
 
 def command(run: Run) -> list[str]:
@@ -80,6 +98,57 @@ def test_a_terminal_is_shown_the_live_view(run: Run) -> None:
     assert "unfinished" in watching.seen
 
 
+def test_a_small_terminal_is_shown_all_of_it_and_the_front_drawn(run: Run) -> None:
+    with RunLock(run):
+        engine = begun(run)
+        finish(run, engine, 5)
+        engine.ask(9.0)
+        watching = Terminal(command(run), ROOT, os.environ, size=(24, 80))
+        watching.until_seen("the search goes on")
+        watching.until_seen("╯")
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", watching.seen)
+    view = shown[shown.index("╭") : shown.index("╯") + 1].splitlines()
+    assert len(view) <= 24
+    assert {len(line.strip("\r")) for line in view} == {80}
+    text = "\n".join(view)
+    for part in ("5 of 7 trials", "#5 ", "logarithmic", "● front"):
+        assert part in text, part
+    # Of a search in another process it is not known whether a trial takes steps.
+    assert "starting" not in text
+    assert watching.end() == 0
+
+
+def test_of_a_finished_run_the_summary_is_shown_with_what_comes_next(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finish(run, begun(run), 7)
+    assert main([str(run.root)]) == 0
+    told = capsys.readouterr().out
+    assert "This search has ended." in told
+    assert "go on" not in told
+    report, mlflow, export = told.splitlines()[-3:]
+    assert report == f"report  {run.root}/report.html"
+    assert mlflow.startswith("MLflow  mlflow ui --backend-store-uri sqlite:///")
+    assert export.startswith(f"export  python -m search.export {run.root} --trial ")
+
+
+def test_of_several_tasks_each_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = made(tmp_path / "run", "rte", "cola")
+    with RunLock(run):
+        engines = {task: begun(run, task) for task in run.tasks}
+        watching = Terminal(command(run), ROOT, os.environ, size=(24, 80))
+        watching.until_seen("the search goes on")
+    for part in ("2 tasks", "0 of 14 trials", "cola #0"):
+        assert part in watching.seen, part
+    assert watching.end() == 0
+    finish(run, engines["cola"], 7, "cola")
+    assert main([str(run.root)]) == 0
+    told = capsys.readouterr().out
+    assert "No driver works on this run" in told
+    assert f"go on   python -m search.run {run.root}/space.yaml --out {run.root} --resume" in told
+    assert f"export  python -m search.export {run.root} --task cola --trial " in told
+
+
 def test_a_run_that_nobody_leads_and_a_folder_without_a_run_are_told(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -88,5 +157,7 @@ def test_a_run_that_nobody_leads_and_a_folder_without_a_run_are_told(
     told = capsys.readouterr().out
     assert "No driver works on this run; search.run --resume goes on with it." in told
     assert "1 unfinished" in told
+    assert "search.export" not in told
+    assert f"go on   python -m search.run {run.root}/space.yaml --out {run.root} --resume" in told
     assert main([str(tmp_path / "nowhere")]) == 2
     assert "holds no run" in capsys.readouterr().err

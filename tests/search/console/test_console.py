@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -26,11 +27,15 @@ def running(number: int, *scores: float, started: float = 100.0) -> TrialRecord:
     return trial(number, "running", rungs=rungs, measures={}, started=started)
 
 
+def kept(number: int, **change: Any) -> TrialRecord:
+    return trial(number, adapter=f"adapters/{number}", **change)
+
+
 def rendered(record: StudyRecord, ending: str | None = None, width: int = 140) -> str:
     out = io.StringIO()
     console = Console(file=out, width=width, height=60, force_terminal=False)
     view = LiveView(
-        [Watched(lambda: record, lambda: ending, 12)], lambda: 2, "on this machine", console
+        [Watched(lambda: record, lambda: ending, 12)], lambda: 2, "on this machine", console, 0.0
     )
     console.print(view.render(130.0))
     return out.getvalue()
@@ -61,13 +66,16 @@ def test_the_live_view_shows_progress_running_trials_and_the_front() -> None:
 
 
 def test_a_long_front_is_cut_and_what_is_left_out_is_counted() -> None:
-    members = [trial(n, score=0.9 - n / 100, params=1000.0 - n) for n in range(12)]
+    members = [trial(n, score=0.9 - n / 100, params=1000.0 - n) for n in range(30)]
     marked = dataclasses.replace(members[-1], mark="LoRA r=8")
     seen = rendered(study(*members[:-1], marked))
-    (row,) = [line for line in seen.splitlines() if "LoRA r=8" in line]
+    table = seen[: seen.index("accuracy   ◆ knee #")]
+    (row,) = [line for line in table.splitlines() if "LoRA r=8" in line]
     assert "●" in row
-    assert seen.count("●") == 11
-    assert "and 1 more" in seen
+    shown = table.count("●") + table.count("◆")
+    assert 10 < shown < 30
+    assert table.count("◆") == 1
+    assert f"front, {shown} of 30" in table
 
 
 def test_the_live_view_says_why_it_is_ending() -> None:
@@ -106,9 +114,26 @@ def test_the_plain_view_prints_a_line_an_event() -> None:
     assert lines[4].startswith("trial 4, lora r4 (mine): complete, score 0.8000")
 
 
-def summary(record: StudyRecord, ending: str | None = None, again: str | None = None) -> str:
+def test_the_plain_view_tells_once_that_training_has_begun() -> None:
     out = io.StringIO()
-    console = Console(file=out, width=120)
+    view = PlainView(OBJECTIVES, out=out, since=0.0)
+    for number in (0, 1):
+        view.on_trial(0, running(number))
+        view.on_step(0, running(number))
+    lines = [line.split("] ", 1)[1] for line in out.getvalue().splitlines()]
+    assert lines == [
+        "trial 0, lora r4: started",
+        "trial 0, lora r4: trains, the first step is taken",
+        "trial 1, lora r4: started",
+    ]
+
+
+def summary(
+    record: StudyRecord, ending: str | None = None, again: str | None = None, **size: int
+) -> str:
+    out = io.StringIO()
+    console = Console(file=out, width=size.get("width", 120), height=size.get("height", 50),
+                      force_terminal="height" in size, color_system=None)  # fmt: skip
     print_summary(record, Path("/runs/q"), "sqlite:///q/mlflow.db", ending, again, console)
     return out.getvalue()
 
@@ -119,30 +144,46 @@ def test_the_summary_says_what_came_out_and_where_it_lies() -> None:
     )
     assert "1 complete, 1 pruned, 1 failed; 1 on the front" in seen
     assert "First failure, trial 2: ValueError: [x]" in seen
-    assert "runs/q/report.html" in seen
-    assert "mlflow ui --backend-store-uri sqlite:///q/mlflow.db" in seen
+    assert "report  /runs/q/report.html" in seen
+    assert "MLflow  mlflow ui --backend-store-uri sqlite:///q/mlflow.db" in seen
     assert "go on" not in seen
 
 
-def test_the_summary_says_how_the_best_compromise_is_taken_home() -> None:
-    two = summary(study(trial(0, score=0.9, params=900.0), trial(1, score=0.5, params=10.0)))
-    assert "export   python -m search.export /runs/q --trial best --out adapter" in two
-    three = summary(
-        study(
-            trial(0, score=0.9, params=90_000.0),
-            trial(1, score=0.5, params=10.0),
-            trial(2, score=0.89, params=100.0),
-        )
-    )
-    assert "--trial knee --out adapter" in three
+def test_the_summary_ends_with_report_mlflow_and_the_export_of_the_knee() -> None:
+    ends = [kept(0, score=0.9, params=90_000.0), kept(1, score=0.5, params=10.0)]
+    *_, report, mlflow, export = summary(study(*ends, kept(2, score=0.89, params=100.0)),
+                                         "a signal", "again").splitlines()  # fmt: skip
+    assert report.startswith("report  ")
+    assert mlflow.startswith("MLflow  ")
+    assert export == "export  python -m search.export /runs/q --trial knee --out adapter"
+    assert "--trial 0 --out adapter" in summary(study(*ends))
     assert "export" not in summary(study(trial(1, "pruned")))
+    # Of a search that was killed nothing was kept yet.
+    killed = summary(study(*(dataclasses.replace(one, adapter=None) for one in ends)))
+    assert "search.export" not in killed
+    assert "Its adapter is kept when the search ends." in killed
+
+
+def test_a_tracking_server_is_an_address_to_open() -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=120)
+    print_summary(study(trial(0)), Path("/runs/q"), "http://head:5000", None, None, console)
+    assert "MLflow  http://head:5000\n" in out.getvalue()
+
+
+def test_the_front_is_drawn_in_the_summary_where_all_of_it_is_seen_at_once() -> None:
+    record = study(*(kept(n, score=0.9 - n / 100, params=1000.0 - n) for n in range(6)))
+    assert "trainable parameters" in summary(record, height=40, width=80)
+    assert "└──" in summary(record, height=40, width=80)
+    assert "└──" not in summary(record, height=24, width=80)
+    assert "└──" not in summary(record)
 
 
 def test_a_search_that_ended_early_says_how_to_go_on() -> None:
     seen = summary(study(running(0)), "stopped by Ctrl-C", "python -m search.run q.yaml --resume")
     assert "Ended early: stopped by Ctrl-C." in seen
     assert "1 unfinished" in seen
-    assert "go on    python -m search.run q.yaml --resume" in seen
+    assert "go on   python -m search.run q.yaml --resume" in seen
 
 
 def test_of_several_tasks_the_live_view_shows_the_progress_of_each() -> None:
@@ -157,7 +198,7 @@ def test_of_several_tasks_the_live_view_shows_the_progress_of_each() -> None:
         Watched(lambda r=r: r, lambda e=e: e, 4)  # type: ignore[misc]
         for r, e in zip(records, endings, strict=True)
     ]
-    console.print(LiveView(watched, lambda: 2, "on this machine", console).render(130.0))
+    console.print(LiveView(watched, lambda: 2, "on this machine", console, 0.0).render(130.0))
     seen = out.getvalue()
     assert "2 tasks" in seen
     assert "2 of 8 trials" in seen
@@ -188,7 +229,7 @@ def test_the_plain_view_tells_tasks_apart() -> None:
 def test_the_overview_names_the_best_of_each_task_and_what_failed() -> None:
     out = io.StringIO()
     records = [
-        study(trial(0, score=0.7), trial(1, score=0.9, label="aflora r2"), task="rte"),
+        study(trial(0, score=0.7), kept(1, score=0.9, label="aflora r2"), task="rte"),
         study(trial(0, "failed", reason="ValueError: x"), task="cola"),
     ]
     console = Console(file=out, width=140)
@@ -200,4 +241,6 @@ def test_the_overview_names_the_best_of_each_task_and_what_failed() -> None:
     assert "0.9000" in rte
     assert "cola ended early: all trials failed in the same way." in seen
     assert "First failure on cola, trial 0: ValueError: x" in seen
-    assert "go on    again" in seen
+    assert "go on   again" in seen
+    assert "2 tasks; 5.00\N{NO-BREAK SPACE}B on disk" in seen
+    assert "export  python -m search.export /runs/q --task rte --trial 1 --out adapter" in seen

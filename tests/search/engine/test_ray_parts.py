@@ -71,6 +71,9 @@ def tune_trial(number: int, attempt: int, status: str = Trial.RUNNING, study: st
 
 
 class Quiet:
+    def newly_stepped(self) -> list[str]:
+        return []
+
     def hanging(self, running: Any, now: float) -> list[str]:
         return []
 
@@ -85,6 +88,22 @@ def test_trials_that_tune_ended_without_a_word_are_reconciled(tmp_path: Path, st
     assert engine.active == {0}
     supervision.on_step_end(2, [tune_trial(0, 0, status)])
     assert engine.record().trials[0].state == "failed"
+
+
+def test_the_first_step_of_a_trial_that_runs_is_told(tmp_path: Path) -> None:
+    engine = engine_on(new_study(tmp_path))
+    assert engine.ask(0.0) is not None
+    trial, told = tune_trial(0, 0), []
+    quiet = Quiet()
+    quiet.newly_stepped = lambda: [trial.config["folder"], "of an attempt that is over"]  # type: ignore[method-assign]
+    supervision = Supervision(
+        alone(engine, tmp_path),
+        quiet,
+        1.0,
+        lambda study, number: told.append((study, number)),  # type: ignore[arg-type]
+    )
+    supervision.on_step_end(1, [trial])
+    assert told == [(trial.config["study"], 0)]
 
 
 def test_the_scheduler_writes_the_rung_that_it_stops_a_trial_at(tmp_path: Path) -> None:

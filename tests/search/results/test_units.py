@@ -7,7 +7,7 @@ import math
 import pytest
 
 from search.flat import exact, flattened, legible
-from search.results.units import MISSING, duration, ratio, readable, title
+from search.results.units import MISSING, duration, ratio, readable, running_time, title
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,13 @@ def test_measures_have_three_digits_and_their_unit(
 )  # fmt: skip
 def test_durations_never_carry_sixty(seconds: float, text: str) -> None:
     assert duration(seconds).replace("\N{NO-BREAK SPACE}", " ") == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.02, "0 s"), (59.97, "59 s"), (60.9, "1 min 00 s"), (204, "3 min 24 s")]
+)
+def test_a_time_that_goes_on_is_told_in_whole_seconds(seconds: float, text: str) -> None:
+    assert running_time(seconds).replace("\N{NO-BREAK SPACE}", " ") == text
 
 
 def test_ratios() -> None:
