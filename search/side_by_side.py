@@ -60,7 +60,7 @@ def distinct_names(places: Sequence[Path]) -> list[str]:
             for n in range(1, len(parts) + 1)
             if n == len(parts) or not any(other[-n:] == parts[-n:] for other in others)
         )
-        names.append("/".join(parts[-count:]))
+        names.append(str(Path(*parts[-count:])))
     return names
 
 

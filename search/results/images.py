@@ -27,7 +27,7 @@ def check_images(folder: Path) -> None:
         from choreographer.browsers.chromium import Chromium
     except ImportError as error:
         raise ValueError(
-            f"{where}: needs kaleido ({error}); pip install 'aflora-search[figures]'"
+            f"{where}: needs kaleido, the extra 'figures' ({error}); pip install 'kaleido>=1'"
         ) from None
     program = Chromium.find_browser(skip_local=False)
     if program is None:
