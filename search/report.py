@@ -123,7 +123,10 @@ def _side_by_side(roots: Sequence[Path], options: argparse.Namespace) -> int:
     page = options.out or Path(PAGE)
     check_page(page)
     runs, overlays = read_runs(roots)
-    write_overlay_page(runs, overlays, page)
+    try:
+        write_overlay_page(runs, overlays, page)
+    except OSError as error:
+        raise ValueError(f"--out {page}: cannot be written: {error}") from None
     print(page.absolute())
     if options.figures is not None:
         _print_all(overlay_figures(overlays), options.figures)

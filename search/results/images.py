@@ -27,7 +27,8 @@ def check_images(folder: Path) -> None:
         from choreographer.browsers.chromium import Chromium
     except ImportError as error:
         raise ValueError(
-            f"{where}: needs kaleido, the extra 'figures' ({error}); pip install 'kaleido>=1'"
+            f"{where}: needs what `pip install -c constraints.txt -e '.[figures]'` installs "
+            f"({error})"
         ) from None
     program = Chromium.find_browser(skip_local=False)
     if program is None:
@@ -50,17 +51,22 @@ def write_images(figures: Mapping[str, go.Figure], folder: Path) -> list[Path]:
         The files' paths.
 
     Raises:
-        ValueError: the browser cannot draw one of them; nothing is written then.
+        ValueError: the browser cannot draw one of them, or the folder cannot be written; nothing
+            is written then.
     """
     import kaleido
 
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = tempfile.TemporaryDirectory(prefix=".figures-", dir=folder)
+    except OSError as error:
+        raise ValueError(f"--figures {folder}: cannot be written: {error}") from None
     files = file_names(figures)
-    with tempfile.TemporaryDirectory(prefix=".figures-", dir=folder) as unfinished:
+    with unfinished as place:
         jobs = [
             {
                 "fig": drawn,
-                "path": Path(unfinished) / f"{files[name]}.{kind}",
+                "path": Path(place) / f"{files[name]}.{kind}",
                 "opts": {
                     "format": kind,
                     "width": drawn.layout.width,

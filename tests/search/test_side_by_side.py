@@ -109,6 +109,9 @@ def test_nothing_but_such_a_page_is_replaced(
         told = refused(capsys, "a", "b", "--out", other)
         assert f"--out {other}: is there and no page of runs side by side" in told
     assert "is a folder" in refused(capsys, "a", "b", "--out", "a")
+    assert "notes.html/x.html: cannot be written" in refused(
+        capsys, "a", "b", "--out", "notes.html/x.html"
+    )
     assert Path("notes.html").read_text() == "mine"
 
 

@@ -177,8 +177,8 @@ def test_without_the_extra_it_says_what_to_install(
     root = write_run(tmp_path / "run", study(trial(0)))
     monkeypatch.setitem(sys.modules, "kaleido", None)
     told = refused(root, capsys)
-    assert "needs kaleido, the extra 'figures'" in told
-    assert "pip install 'kaleido>=1'" in told
+    assert "pip install -c constraints.txt -e '.[figures]'" in told
+    assert "kaleido" in told
 
 
 def test_without_a_browser_it_says_what_to_install(
