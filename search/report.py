@@ -1,16 +1,21 @@
-"""``python -m search.report RUN``: write front, table and report of a run again."""
+"""``python -m search.report RUN``: write front, table and report of a run again.
+
+With several runs: one page on which they stand side by side.
+"""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from search import environment
 
 environment.prepare()
+
+import plotly.graph_objects as go  # noqa: E402 - see search.run
 
 from search.engine.importance import importances  # noqa: E402 - see search.run
 from search.engine.run_directory import RunDirectory  # noqa: E402 - see search.run
@@ -23,40 +28,128 @@ from search.results.comparison import (  # noqa: E402
     write_comparison,
 )
 from search.results.confirmed import FOLDER, Confirmation, read_confirmations  # noqa: E402
+from search.results.figures.printed import with_knee  # noqa: E402
 from search.results.files import write_front, write_trials  # noqa: E402
-from search.results.html import write_overview_page, write_report  # noqa: E402
+from search.results.html import (  # noqa: E402
+    overview_figures,
+    report_figures,
+    write_overview_page,
+    write_report,
+)
+from search.results.images import check_images, write_images  # noqa: E402
+from search.results.overlay_page import overlay_figures, write_overlay_page  # noqa: E402
+from search.side_by_side import PAGE, check_page, read_runs  # noqa: E402
 from search.spec import SpecError  # noqa: E402
 from search.tracking.relocation import relocate  # noqa: E402
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0, or 2 where there is no run."""
-    parser = argparse.ArgumentParser(prog="python -m search.report", description=__doc__)
-    parser.add_argument("run", metavar="RUN", help="a run directory, also while it runs")
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="python -m search.report",
+        description="Write front, table and report of a run again; of several runs one page on "
+        "which they stand side by side.",
+    )
+    made.add_argument(
+        "runs", metavar="RUN", nargs="+", help="a run directory, also while it runs; or several"
+    )
+    made.add_argument(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        help=f"of several runs: where their page goes (default: {PAGE} in this folder)",
+    )
+    made.add_argument(
         "--table",
         choices=["glue"],
-        help="also compare the methods on all tasks, as table.md and table.csv in RUN; RUN may be "
-        "a folder of runs",
+        help="compare the methods on all tasks, as table.md, table.tex (LaTeX) and table.csv in "
+        "RUN; RUN may be a folder of runs",
     )
-    options = parser.parse_args(arguments)
-    root = Path(options.run).absolute()
+    made.add_argument(
+        "--figures",
+        metavar="DIR",
+        type=Path,
+        help="also write every plot into DIR as SVG and PNG, for print; needs the extra "
+        "'figures' and Chrome or Chromium",
+    )
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; 0, or 2 where there is no run, or runs that cannot be compared."""
+    options = parser().parse_args(arguments)
+    roots = [Path(run).absolute() for run in options.runs]
     try:
+        _check_options(options)
+        if len(roots) > 1:
+            return _side_by_side([Path(run) for run in options.runs], options)
         if options.table is not None:
-            return _table(root)
-        run = Run.at(root)
-        if not run.begun:
-            raise ValueError("holds no run (no study.db)")
-        for directory in run.begun.values():
-            write_all(directory)
-            print(directory.report)
-        if run.several:
-            write_overview(run)
-            print(run.directory.report)
+            return _table(roots[0])
+        return _report(roots[0], options.figures)
     except (SpecError, ValueError) as error:
-        print(f"{options.run}: {error}", file=sys.stderr)
+        # Of several runs an error names the one that it is about.
+        print(error if len(roots) > 1 else f"{options.runs[0]}: {error}", file=sys.stderr)
         return WRONG_INPUT
+
+
+def _check_options(options: argparse.Namespace) -> None:
+    """Raise ValueError where options do not go together, or figures cannot be drawn."""
+    several = len(options.runs) > 1
+    if options.out is not None and not several:
+        raise ValueError("--out is where a page of several runs goes; this is one run")
+    if options.table is not None and several:
+        raise ValueError("--table takes one RUN, or the folder that the runs lie in")
+    if options.figures is not None and options.table is not None:
+        raise ValueError("--table draws nothing; leave out --figures")
+    if options.figures is not None:
+        check_images(options.figures)
+
+
+def _report(root: Path, figures: Path | None) -> int:
+    run = Run.at(root)
+    if not run.begun:
+        raise ValueError("holds no run (no study.db)")
+    for directory in run.begun.values():
+        write_all(directory)
+        print(directory.report)
+    if run.several:
+        write_overview(run)
+        print(run.directory.report)
+    if figures is not None:
+        _print_all(_figures(run), figures)
     return 0
+
+
+def _side_by_side(roots: Sequence[Path], options: argparse.Namespace) -> int:
+    page = options.out or Path(PAGE)
+    check_page(page)
+    runs, overlays = read_runs(roots)
+    try:
+        write_overlay_page(runs, overlays, page)
+    except OSError as error:
+        raise ValueError(f"--out {page}: cannot be written: {error}") from None
+    print(page.absolute())
+    if options.figures is not None:
+        _print_all(overlay_figures(overlays), options.figures)
+    return 0
+
+
+def _figures(run: Run) -> dict[str, go.Figure]:
+    """Every plot of the reports; of several tasks each begins with the name of its own."""
+    read = {task: _read(directory) for task, directory in run.begun.items()}
+    found: dict[str, go.Figure] = {}
+    for task, (record, confirmations) in read.items():
+        figures = report_figures(record, confirmations)
+        figures["front"] = with_knee(figures["front"], record)
+        before = f"{task}-" if run.several else ""
+        found |= {f"{before}{name}": figure for name, figure in figures.items()}
+    if run.several:
+        found |= overview_figures([record for record, _ in read.values()])
+    return found
+
+
+def _print_all(figures: Mapping[str, go.Figure], folder: Path) -> None:
+    for path in write_images(figures, folder):
+        print(path.absolute())
 
 
 def _table(root: Path) -> int:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from search.record import StudyRecord, TrialRecord
 from search.results.confirmed import Confirmation, Confirmed, method_title
+from search.results.latex import escaped, floating_table, score_cell
 from search.results.noise import Interval
 from search.results.published import MODEL, PUBLISHED
-from search.results.units import MISSING, readable
+from search.results.units import GAP, MISSING, readable
 from search.spec.tasks import TASKS
 from search.writing import write_atomically
 
@@ -200,6 +201,37 @@ def as_markdown(comparison: Comparison) -> str:
     return "\n".join([*lines, "", caption(comparison).replace("*", "\\*")]) + "\n"
 
 
+def as_latex(comparison: Comparison) -> str:
+    """The same table for a paper, with its caption."""
+    columns = heads(comparison)
+    rows = []
+    for method, cells in comparison.rows.items():
+        own = [method, params_of(cells), times_of(cells)]
+        rows.append([escaped(text) for text in own] + [_score(cell) for cell in cells])
+        published = published_of(comparison, method)
+        if published is not None:
+            millions, scores = published
+            told = [MISSING if score is None else f"{score:.4f}" for score in scores]
+            own = [f"{method}, published", f"{millions:g}{GAP}M", MISSING, *told]
+            rows.append([escaped(text) for text in own])
+    return floating_table(
+        "lrr" + "c" * len(columns),
+        [
+            ["method", "trainable", "training", *(escaped(column) for column, _ in columns)],
+            ["", "parameters", "time", *(escaped(metric) for _, metric in columns)],
+        ],
+        rows,
+        caption(comparison),
+    )
+
+
+def _score(cell: Cell | None) -> str:
+    if cell is None:
+        return escaped(MISSING)
+    score = cell.score
+    return score_cell(score.mean, score.low, score.high, star=cell.best is not None)
+
+
 def shown(cell: Cell | None) -> str:
     """Mean and interval; with a star where another configuration had scored better."""
     if cell is None:
@@ -227,7 +259,7 @@ def times_of(cells: Sequence[Cell | None]) -> str:
 
 
 def write_comparison(comparison: Comparison, root: Path) -> list[Path]:
-    """Write ``table.md`` and ``table.csv``; the latter has a row for each method and task."""
+    """Write ``table.md``, ``table.tex`` and ``table.csv``: a row for each method and task."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
@@ -240,7 +272,11 @@ def write_comparison(comparison: Comparison, root: Path) -> list[Path]:
                 values = (cell.trial, cell.label, cell.score.mean, cell.score.low, cell.score.high,
                           cell.params, cell.seconds, cell.seconds_to_base)  # fmt: skip
                 writer.writerow([method, *about, *("" if v is None else v for v in values)])
-    paths = [root / "table.md", root / "table.csv"]
-    for path, content in zip(paths, (as_markdown(comparison), text.getvalue()), strict=True):
+    contents = {
+        root / "table.md": as_markdown(comparison),
+        root / "table.tex": as_latex(comparison),
+        root / "table.csv": text.getvalue(),
+    }
+    for path, content in contents.items():
         write_atomically(path, content)
-    return paths
+    return list(contents)

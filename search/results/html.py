@@ -68,17 +68,7 @@ def write_report(
     """
     freezing, methods = freezing_members(study)[:_MOST_FREEZING], importance_methods(study)
     lessons = learn(study)
-    figures = {
-        "front": front_figure(study),
-        "trials": trials_figure(study),
-        "curves": curves_figure(study),
-        **{f"confirmed-{c.split}": confirmed_figure(study, c) for c in confirmations if c.members},
-        "volume-seconds": hypervolume_figure(study, "seconds"),
-        "volume-trials": hypervolume_figure(study, "trials"),
-        **{f"freezing-{trial.number}": freezing_figure(trial) for trial in freezing},
-        **{f"importance-{method}": importance_figure(study, method) for method in methods},
-    }
-    figures |= _lesson_figures(lessons, study.metric)
+    figures = report_figures(study, confirmations)
     confirmed = [(study, c) for c in confirmations if c.members]
     content = {
         "title": f"{study.name}: {study.task}",
@@ -101,7 +91,25 @@ def write_report(
         **_compared(confirmed),
     }
     blocks = {"catalogue": catalogue(study), "courses": courses(study)}
-    write_atomically(path, _page("report.html", figures, content, blocks))
+    write_atomically(path, page("report.html", figures, content, blocks))
+
+
+def report_figures(
+    study: StudyRecord, confirmations: Sequence[Confirmation] = ()
+) -> dict[str, go.Figure]:
+    """Every plot of a study's report, by the name it has on the page."""
+    freezing, methods = freezing_members(study)[:_MOST_FREEZING], importance_methods(study)
+    return {
+        "front": front_figure(study),
+        "trials": trials_figure(study),
+        "curves": curves_figure(study),
+        **{f"confirmed-{c.split}": confirmed_figure(study, c) for c in confirmations if c.members},
+        "volume-seconds": hypervolume_figure(study, "seconds"),
+        "volume-trials": hypervolume_figure(study, "trials"),
+        **{f"freezing-{trial.number}": freezing_figure(trial) for trial in freezing},
+        **{f"importance-{method}": importance_figure(study, method) for method in methods},
+        **_lesson_figures(learn(study), study.metric),
+    }
 
 
 def write_overview_page(
@@ -135,9 +143,13 @@ def write_overview_page(
         "fronts": [(f"front-{study.task}", study.task, report_of(study.task)) for study in studies],
         **_compared(confirmed),
     }
+    write_atomically(path, page("overview.html", overview_figures(studies), content))
+
+
+def overview_figures(studies: Sequence[StudyRecord]) -> dict[str, go.Figure]:
+    """The plots of the page over several tasks, by name."""
     methods = methods_in(studies)
-    figures = {f"front-{study.task}": small_front_figure(study, methods) for study in studies}
-    write_atomically(path, _page("overview.html", figures, content))
+    return {f"front-{study.task}": small_front_figure(study, methods) for study in studies}
 
 
 def _lesson_figures(lessons: Lessons | None, metric: str) -> dict[str, go.Figure]:
@@ -162,7 +174,7 @@ def _compared(confirmed: Sequence[tuple[StudyRecord, Confirmation]]) -> dict[str
     }
 
 
-def _page(
+def page(
     template: str,
     figures: Mapping[str, go.Figure],
     content: Mapping[str, object],
