@@ -33,10 +33,13 @@ from search.results.figures import (
     importance_figure,
     importance_methods,
     methods_in,
+    slots_caption,
+    slots_figure,
     small_front_figure,
     trials_figure,
 )
 from search.results.headline import headline, listed, overview_headline, trial_name
+from search.results.saving import saving_in_words
 from search.results.tables import (
     comparison_table,
     confirmed_table,
@@ -67,6 +70,7 @@ def write_report(
         "front": front_figure(study),
         "trials": trials_figure(study),
         "curves": curves_figure(study),
+        "slots": slots_figure(study),
         **{f"confirmed-{c.split}": confirmed_figure(study, c) for c in confirmations if c.members},
         "volume-seconds": hypervolume_figure(study, "seconds"),
         "volume-trials": hypervolume_figure(study, "trials"),
@@ -84,6 +88,8 @@ def write_report(
         "details": _details(study),
         "objectives": _objectives(study),
         "timed": any(name.endswith("_seconds") for name in study.objectives),
+        "slots_caption": slots_caption(study),
+        "saving": saving_in_words(study.trials),
         "front_table": front_table(study),
         "trials_table": trials_table(study),
         "trials": len(study.trials),

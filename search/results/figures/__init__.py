@@ -7,6 +7,7 @@ from search.results.figures.front import front_figure
 from search.results.figures.fronts import methods_in, small_front_figure
 from search.results.figures.history import hypervolume_figure
 from search.results.figures.importances import importance_figure, importance_methods
+from search.results.figures.slots import slots_caption, slots_figure
 from search.results.figures.trials import trials_figure
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "importance_figure",
     "importance_methods",
     "methods_in",
+    "slots_caption",
+    "slots_figure",
     "small_front_figure",
     "trials_figure",
 ]
