@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
@@ -12,21 +11,14 @@ from search.record import State, StudyRecord, TrialRecord
 from search.results.figures.hover import escaped
 from search.results.figures.style import GREY, SHADE, STATES, new_figure, say, time_unit
 from search.results.figures.thinning import thinned
-from search.results.slots import Segment, Slot, busy_part, idle, packed, segments_of
+from search.results.figures.timeline import Timeline, timeline
+from search.results.slots import Segment, Slot, busy_part
 from search.results.units import GAP, duration
 
-#: Trials of a state that are drawn; of more, so many that lie where all of them do.
-MOST = 300
-#: A time in which no slot worked is cut out where it is longer than this part of all that was
-#: worked, and than a minute.
-_LONG, _SHORTEST = 0.05, 60.0
-#: So wide a cut is drawn, and so far from each other their lengths are written, as parts of the
-#: axis.
-_CUT, _BESIDE = 0.02, 0.14
-_TICKS = 7
-_DAY = 86400.0
-_STEPS = (1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0,
-          7200.0, 10800.0, 21600.0, 43200.0, _DAY)  # fmt: skip
+#: Trials that are drawn; of more, so many that lie where all of them do.
+MOST = 900
+#: So far from each other the lengths of cuts are written, as a part of the axis.
+_BESIDE = 0.14
 #: What a slot's name has room for.
 _LONGEST_NAME = 16
 #: Pixels: of a slot, of all of them together, and of the rest.
@@ -35,72 +27,20 @@ _ROW, _ROWS, _FRAME = (3.0, 30.0), 480.0, 110
 _THICK = 0.8
 #: A symbol's size in pixels; where so many share a row that they would touch on a phone, less.
 _SYMBOL, _SYMBOLS = (4.0, 9.0), 300.0
-#: Nearer than this part of the axis two stretches of a slot run into one another.
-_NEAR = 1 / 1500
+#: Of the grey behind bars that are too many: nearer than this part of the axis, or a multiple of
+#: it where more pieces than that would be left, two of them run into one another.
+_NEAR, _MOST_STRETCHES = 1 / 500, 1_000
 
 
-@dataclass(frozen=True)
-class Timeline:
-    """All that the figure and the words below it tell of.
-
-    Attributes:
-        slots: of all hosts.
-        began: seconds since the epoch; the axis begins there.
-        cuts: start and end of each time that is cut out.
-    """
-
-    slots: tuple[Slot, ...]
-    began: float
-    cuts: tuple[tuple[float, float], ...]
-
-    @property
-    def segments(self) -> list[Segment]:
-        return [segment for slot in self.slots for segment in slot.segments]
-
-    @property
-    def end(self) -> float:
-        """Seconds since the epoch."""
-        return max(segment.end for segment in self.segments)
-
-    @property
-    def shown(self) -> float:
-        """Seconds that are not cut out."""
-        return self.end - self.began - sum(end - start for start, end in self.cuts)
-
-    def place(self, moment: float) -> float:
-        """Seconds from the left end of the axis to where a moment is drawn."""
-        place = moment - self.began
-        for start, end in self.cuts:
-            if moment > start:
-                place -= min(moment, end) - start
-                place += _CUT * self.shown * min(1.0, (moment - start) / (end - start))
-        return place
-
-
-def timeline(study: StudyRecord) -> Timeline | None:
-    """The time line of a study; None while nothing of it is known."""
-    slots = packed(
-        [segment for trial in study.trials for segment in segments_of(trial)],
-        {trial.number for trial in study.in_state("running")},
-    )
-    if not slots:
-        return None
-    starts = [trial.started for trial in study.trials if trial.started is not None]
-    began = min([*starts, *(slot.segments[0].start for slot in slots)])
-    end = max(slot.segments[-1].end for slot in slots)
-    worked = end - began - sum(b - a for a, b in idle(slots, began, 0.0))
-    cuts = idle(slots, began, max(_SHORTEST, _LONG * worked))
-    return Timeline(tuple(slots), began, tuple(cuts))
-
-
-def slots_caption(study: StudyRecord) -> str:
-    """How busy the slots were and what was cut out; empty where the figure shows nothing."""
+def slots_caption(study: StudyRecord) -> str | None:
+    """How busy the slots were and what is not drawn; None where the figure shows nothing."""
     line = timeline(study)
     if line is None:
-        return ""
+        return None
     sentences = []
+    placed = _by_trial(line.slots)
     part = busy_part(line.slots, line.cuts)
-    if part is not None and len(line.segments) > 1:
+    if part is not None and len(placed) > 1:
         # Rounded down: a hundred would say that nothing was lost.
         busy = f"{math.floor(100 * part)}{GAP}%"
         aside = ", cuts aside," if line.cuts else ""
@@ -109,11 +49,11 @@ def slots_caption(study: StudyRecord) -> str:
         total = duration(sum(end - start for start, end in line.cuts))
         times = "once" if len(line.cuts) == 1 else f"{len(line.cuts)} times"
         sentences.append(f"The axis is cut {times}, where no slot worked for long: {total}.")
-    drawn = {segment.trial for segment in line.segments}
-    begun = [trial for trial in study.trials if trial.state != "waiting"]
-    if lacking := sum(trial.number not in drawn for trial in begun):
+    if lacking := sum(t.number not in placed for t in study.trials if t.state != "waiting"):
         noun = "trial" if lacking == 1 else "trials"
         sentences.append(f"{lacking} {noun} came to no rung and cannot be drawn.")
+    if len(drawn := _drawn(study, placed, line)) < len(placed):
+        sentences.append(f"{len(drawn)} of {len(placed)} trials are in colour, the rest is grey.")
     return " ".join(sentences)
 
 
@@ -130,40 +70,36 @@ def slots_figure(study: StudyRecord) -> go.Figure:
     unit, seconds = time_unit(line.end - line.began)
     _add_cuts(figure, line, seconds)
     placed = _by_trial(line.slots)
-    drawn = {
-        state: thinned(trials, {t.number: _last(placed[t.number], line) for t in trials}, MOST)
-        for state in STATES
-        if (trials := [t for t in study.in_state(state) if t.number in placed])
-    }
-    if sum(map(len, drawn.values())) < len(placed):
+    drawn = _drawn(study, placed, line)
+    if len(drawn) < len(placed):
         _add_cover(figure, line, seconds, row)
     crowd = max(len(slot.segments) for slot in line.slots)
     size = max(_SYMBOL[0], min(_SYMBOL[1], 0.5 * row, _SYMBOLS / crowd))
-    for state, trials in drawn.items():
-        _add(figure, state, trials, placed, line, seconds, size)
-    names = _names(line.slots)
-    named = "h:min" if line.cuts and unit == "h" else unit
+    for state in STATES:
+        if trials := [trial for trial in drawn if trial.state == state]:
+            _add(figure, state, trials, placed, line, seconds, size)
     step = math.ceil(14 / row)
+    right = line.place(line.end) / seconds or 1.0
     figure.update_layout(
         barmode="overlay",
         # So that the page knows whose names and ticks are too many for a phone.
         meta="slots",
         xaxis={
-            "title": {"text": f"time since the start ({named})"},
-            "range": [
-                -0.01 * line.place(line.end) / seconds,
-                1.02 * line.place(line.end) / seconds,
-            ],
-            **(_ticks(line, unit, seconds) if line.cuts else {}),
+            "title": {"text": f"time since the start ({unit})"},
+            "range": [-0.01 * right, 1.02 * right],
         },
         yaxis={
             "range": [rows - 0.4, -1.2 if line.cuts else -0.6],
             "tickvals": list(range(rows))[::step],
-            "ticktext": names[::step],
+            "ticktext": _names(line.slots)[::step],
             "showgrid": False,
             "ticks": "",
         },
     )
+    if line.cuts:
+        figure.update_xaxes(**line.ticks(unit, seconds))
+        if unit == "h":
+            figure.update_xaxes(title_text="time since the start (h:min)")
     return figure
 
 
@@ -176,16 +112,20 @@ def _by_trial(slots: Sequence[Slot]) -> dict[int, list[tuple[int, Segment]]]:
     return {number: sorted(pairs, key=lambda p: p[1].start) for number, pairs in found.items()}
 
 
-def _last(found: Sequence[tuple[int, Segment]], line: Timeline) -> tuple[float, float]:
-    row, segment = found[-1]
-    return line.place(segment.end), float(row)
+def _drawn(
+    study: StudyRecord, placed: Mapping[int, list[tuple[int, Segment]]], line: Timeline
+) -> list[TrialRecord]:
+    trials = [trial for trial in study.trials if trial.number in placed]
+    ends = {number: found[-1] for number, found in placed.items()}
+    places = {n: (line.place(segment.end), float(row)) for n, (row, segment) in ends.items()}
+    return thinned(trials, places, MOST)
 
 
 def _add(
     figure: go.Figure,
     state: State,
     trials: Sequence[TrialRecord],
-    placed: dict[int, list[tuple[int, Segment]]],
+    placed: Mapping[int, list[tuple[int, Segment]]],
     line: Timeline,
     seconds: float,
     size: float,
@@ -234,19 +174,13 @@ def _add(
 def _add_cover(figure: go.Figure, line: Timeline, seconds: float, row: float) -> None:
     """All that was worked in grey, behind bars that are too many to be drawn each."""
     near = _NEAR * line.shown
+    while len(stretches := _run_together(line, near)) > _MOST_STRETCHES and near < line.shown:
+        near *= 2
     xs: list[float | None] = []
     ys: list[float | None] = []
-    for lane, slot in enumerate(line.slots):
-        stretches: list[tuple[float, float]] = []
-        for segment in slot.segments:
-            start, end = line.place(segment.start), line.place(segment.end)
-            if stretches and start - stretches[-1][1] <= near:
-                stretches[-1] = (stretches[-1][0], end)
-            else:
-                stretches.append((start, end))
-        for start, end in stretches:
-            xs += [start / seconds, end / seconds, None]
-            ys += [lane, lane, None]
+    for lane, start, end in stretches:
+        xs += [start / seconds, end / seconds, None]
+        ys += [lane, lane, None]
     figure.add_scatter(
         x=xs,
         y=ys,
@@ -255,6 +189,19 @@ def _add_cover(figure: go.Figure, line: Timeline, seconds: float, row: float) ->
         line={"color": "rgba(134,141,150,0.35)", "width": _THICK * row},
         hoverinfo="skip",
     )
+
+
+def _run_together(line: Timeline, near: float) -> list[tuple[int, float, float]]:
+    """Row, start and end on the axis of what is worked with no gap wider than ``near`` seconds."""
+    stretches: list[tuple[int, float, float]] = []
+    for lane, slot in enumerate(line.slots):
+        for segment in slot.segments:
+            start, end = line.place(segment.start), line.place(segment.end)
+            if stretches and stretches[-1][0] == lane and start - stretches[-1][2] <= near:
+                stretches[-1] = (lane, stretches[-1][1], end)
+            else:
+                stretches.append((lane, start, end))
+    return stretches
 
 
 def _add_cuts(figure: go.Figure, line: Timeline, seconds: float) -> None:
@@ -305,30 +252,6 @@ def _roughly(seconds: float) -> str:
     return f"{seconds:.0f}{GAP}s"
 
 
-def _ticks(line: Timeline, unit: str, seconds: float) -> dict[str, list[float] | list[str]]:
-    """Round times since the search began, where the axis is not cut and there is room for them."""
-    least = line.shown / _TICKS
-    step = next((length for length in _STEPS if length >= least), math.ceil(least / _DAY) * _DAY)
-    places: list[float] = []
-    texts: list[str] = []
-    edges = [line.began, *(edge for cut in line.cuts for edge in cut), line.end]
-    for start, end in zip(edges[::2], edges[1::2], strict=True):
-        first = math.ceil((start - line.began) / step)
-        last = math.floor((end - line.began) / step)
-        for count in range(first, last + 1):
-            place = line.place(line.began + count * step)
-            if not places or place - places[-1] * seconds >= 0.8 * least:
-                places.append(place / seconds)
-                texts.append(_tick(count * step, unit, seconds))
-    return {"tickvals": places, "ticktext": texts}
-
-
-def _tick(time: float, unit: str, seconds: float) -> str:
-    if unit != "h":
-        return f"{time / seconds:g}"
-    return f"{time // 3600:.0f}:{time % 3600 / 60:02.0f}"
-
-
 def _told(segment: Segment, line: Timeline, index: int, of: int) -> str:
     start, end = (duration(max(0.0, t - line.began)) for t in (segment.start, segment.end))
     rungs = (
@@ -337,7 +260,7 @@ def _told(segment: Segment, line: Timeline, index: int, of: int) -> str:
         else f"rungs {segment.first} to {segment.last}"
     )
     part = f", stretch {index} of {of}" if of > 1 else ""
-    return f"{start} to {end} after the search began: {rungs}{part}"
+    return f"{start} to {end} after the start: {rungs}{part}"
 
 
 def _names(slots: Sequence[Slot]) -> list[str]:
