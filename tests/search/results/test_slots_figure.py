@@ -102,7 +102,7 @@ def test_a_long_interruption_is_cut_out() -> None:
     assert long.xaxis.title.text == "time since the start (h:min)"
     assert long.xaxis.ticktext[0] == "0:00"
     assert long.xaxis.ticktext[-1] == "74:00"
-    texts = [t for t in slots_figure(cut).data if t.mode == "text"]
+    texts = [t for t in slots_figure(cut).data if t.type == "scatter" and t.mode == "text"]
     assert [list(trace.text) for trace in texts] == [["3\N{NO-BREAK SPACE}d"]]
     assert "The axis is cut once, where no slot worked for long: 72 h 00 min." in caption(cut)
     assert "cut" not in caption(plain)
