@@ -10,12 +10,12 @@ import plotly.graph_objects as go
 from search.record import State, StudyRecord, TrialRecord
 from search.results.figures.hover import escaped
 from search.results.figures.style import GREY, SHADE, STATES, new_figure, say, time_unit
-from search.results.figures.thinning import thinned
+from search.results.figures.thinning import every
 from search.results.figures.timeline import Timeline, timeline
 from search.results.slots import Segment, Slot, busy_part
 from search.results.units import GAP, duration
 
-#: Trials that are drawn; of more, so many that lie where all of them do.
+#: Trials that are drawn; of more, so many that are evenly spaced.
 MOST = 900
 #: So far from each other the lengths of cuts are written, as a part of the axis.
 _BESIDE = 0.14
@@ -52,7 +52,7 @@ def slots_caption(study: StudyRecord) -> str | None:
     if lacking := sum(t.number not in placed for t in study.trials if t.state != "waiting"):
         noun = "trial" if lacking == 1 else "trials"
         sentences.append(f"{lacking} {noun} came to no rung and cannot be drawn.")
-    if len(drawn := _drawn(study, placed, line)) < len(placed):
+    if len(drawn := _drawn(study, placed)) < len(placed):
         sentences.append(f"{len(drawn)} of {len(placed)} trials are in colour, the rest is grey.")
     return " ".join(sentences)
 
@@ -70,7 +70,7 @@ def slots_figure(study: StudyRecord) -> go.Figure:
     unit, seconds = time_unit(line.end - line.began)
     _add_cuts(figure, line, seconds)
     placed = _by_trial(line.slots)
-    drawn = _drawn(study, placed, line)
+    drawn = _drawn(study, placed)
     if len(drawn) < len(placed):
         _add_cover(figure, line, seconds, row)
     crowd = max(len(slot.segments) for slot in line.slots)
@@ -113,12 +113,11 @@ def _by_trial(slots: Sequence[Slot]) -> dict[int, list[tuple[int, Segment]]]:
 
 
 def _drawn(
-    study: StudyRecord, placed: Mapping[int, list[tuple[int, Segment]]], line: Timeline
+    study: StudyRecord, placed: Mapping[int, list[tuple[int, Segment]]]
 ) -> list[TrialRecord]:
-    trials = [trial for trial in study.trials if trial.number in placed]
-    ends = {number: found[-1] for number, found in placed.items()}
-    places = {n: (line.place(segment.end), float(row)) for n, (row, segment) in ends.items()}
-    return thinned(trials, places, MOST)
+    # Not one of those that end near each other, as elsewhere: short ones, which are those that
+    # were stopped, would win.
+    return every([trial for trial in study.trials if trial.number in placed], MOST)
 
 
 def _add(

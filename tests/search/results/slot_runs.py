@@ -14,6 +14,7 @@ from tests.search.results.conftest import BEGAN, OBJECTIVES, STEPS, make_study, 
 RUNGS = 5
 #: Between being handed out and the first second that is recorded.
 START_UP = 9.0
+_STATES: tuple[State, ...] = ("complete", "pruned", "failed")
 #: Host, start and end of what came to a rung.
 Stretch = tuple[str, float, float]
 
@@ -87,7 +88,8 @@ def make_run(
             free = [(resumed, host) for _, host in free]
             heapq.heapify(free)
         now, host = heapq.heappop(free)
-        state: State = random.choice(["complete", "pruned", "failed"], p=[0.5, 0.44, 0.06])
+        drawn = int(random.choice(3, p=[0.5, 0.44, 0.06]))
+        state: State = _STATES[drawn]
         last = at_work and number >= count - slots * len(hosts)
         if last:
             state = "paused" if number == count - 1 else "running"
