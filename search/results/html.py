@@ -36,11 +36,14 @@ from search.results.figures import (
     methods_in,
     pattern_figure,
     response_figure,
+    slots_caption,
+    slots_figure,
     small_front_figure,
     trials_figure,
 )
 from search.results.headline import headline, listed, overview_headline, trial_name
 from search.results.lessons import Lessons, in_words, learn
+from search.results.saving import saving_in_words
 from search.results.tables import (
     comparison_table,
     confirmed_table,
@@ -80,6 +83,8 @@ def write_report(
         "details": _details(study),
         "objectives": _objectives(study),
         "timed": any(name.endswith("_seconds") for name in study.objectives),
+        "slots_caption": slots_caption(study),
+        "saving": saving_in_words(study.trials),
         "front_table": front_table(study),
         "trials_table": trials_table(study),
         "trials": len(study.trials),
@@ -103,6 +108,7 @@ def report_figures(
         "front": front_figure(study),
         "trials": trials_figure(study),
         "curves": curves_figure(study),
+        "slots": slots_figure(study),
         **{f"confirmed-{c.split}": confirmed_figure(study, c) for c in confirmations if c.members},
         "volume-seconds": hypervolume_figure(study, "seconds"),
         "volume-trials": hypervolume_figure(study, "trials"),

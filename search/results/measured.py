@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from search.record import StudyRecord, TrialRecord
+from search.record import Rung, StudyRecord, TrialRecord
 
 
 def final(trial: TrialRecord, name: str) -> float | None:
@@ -27,6 +27,21 @@ def extent(trial: TrialRecord) -> float | None:
     if trial.started is None or trial.finished is None:
         return None
     return trial.finished - trial.started
+
+
+def worked(trial: TrialRecord) -> list[tuple[Rung, float]]:
+    """Each rung and the seconds of work since the one before; rungs without their seconds lack.
+
+    An attempt that came to no further rung is in none of them.
+    """
+    found, before = [], 0.0
+    for rung in trial.rungs:
+        total = rung.measures.get("total_seconds")
+        if total is not None and math.isfinite(total):
+            # It falls where a trial had to begin anew.
+            found.append((rung, max(0.0, total - before)))
+            before = total
+    return found
 
 
 def _finite(value: float | None) -> bool:

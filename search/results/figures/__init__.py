@@ -9,6 +9,7 @@ from search.results.figures.fronts import methods_in, small_front_figure
 from search.results.figures.history import hypervolume_figure
 from search.results.figures.importances import importance_figure, importance_methods
 from search.results.figures.responses import response_figure
+from search.results.figures.slots import slots_caption, slots_figure
 from search.results.figures.trials import trials_figure
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
     "methods_in",
     "pattern_figure",
     "response_figure",
+    "slots_caption",
+    "slots_figure",
     "small_front_figure",
     "trials_figure",
 ]

@@ -38,6 +38,7 @@ STATES: dict[State, tuple[str, str]] = {
     "waiting": (GREY, "circle-open"),
 }
 
+_UNITS = (("h", 3600.0), ("min", 60.0), ("s", 1.0))
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 _DECADES_A_TICK = 0.45
 _STRIP = 120
@@ -95,6 +96,11 @@ def say(figure: go.Figure, message: str) -> None:
     )
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
+
+
+def time_unit(longest: float) -> tuple[str, float]:
+    """The largest unit of time that so many seconds fill at least twice, and its seconds."""
+    return next((entry for entry in _UNITS if longest >= 2 * entry[1]), _UNITS[-1])
 
 
 def padded(values: Sequence[float], part: float = 0.06) -> list[float]:

@@ -2,9 +2,11 @@
 const pointer = element("div", null, "pointer");
 pointer.hidden = true;
 
-function point(i, event) {
+// `told` is what the plot says of this point beside what is known of the trial.
+function point(i, event, told) {
   pointer.replaceChildren(
     element("strong", nameOf(i)), element("div", trials.label[i]), element("div", stateOf(i), "soft"),
+    ...(told ? [element("div", told, "soft")] : []),
     pairs(known(trials.told, i)), pairs(known(trials.settings, i)),
   );
   pointer.hidden = false;
@@ -31,7 +33,7 @@ function tellOfTrials(place) {
   place.on("plotly_hover", (event) => {
     const i = trialOf(event);
     // Some plots tell of their points themselves.
-    if (i !== undefined && !touch && event.points[0].data.hoverinfo === "none") point(i, event.event);
+    if (i !== undefined && !touch && event.points[0].data.hoverinfo === "none") point(i, event.event, event.points[0].hovertext);
   });
   place.on("plotly_unhover", () => { pointer.hidden = true; });
   place.on("plotly_click", (event) => {

@@ -40,6 +40,13 @@ function template() {
 function fitted(layout) {
   const fit = { ...layout, template: template(), dragmode: touch ? false : "zoom" };
   if (!narrow.matches) return fit;
+  if (layout.meta === "slots") {
+    const { xaxis, yaxis } = layout;
+    const second = (_, index) => index % 2 === 0;
+    const fewer = xaxis.tickvals && { tickvals: xaxis.tickvals.filter(second), ticktext: xaxis.ticktext.filter(second) };
+    fit.xaxis = { ...xaxis, ...fewer, title: { ...xaxis.title, font: { size: 13 } } };
+    fit.yaxis = { ...yaxis, ticktext: yaxis.ticktext.map((name) => name.replace(" · slot ", " · ")), tickfont: { size: 11 } };
+  }
   if (layout.coloraxis) {
     const bar = layout.coloraxis.colorbar;
     fit.annotations = [];

@@ -44,10 +44,12 @@ def make_trial(
             "trainable_params_end": params * 0.1,
             "head_params": 1538.0,
             "train_seconds": seconds * fraction,
+            "total_seconds": seconds * fraction,
             "train_flops": flops * fraction,
         }
 
     projected = {"trainable_params": params, "train_seconds": seconds, "train_flops": flops}
+    projected["total_seconds"] = seconds
     reached = tuple(
         Rung(
             index=index,

@@ -382,7 +382,7 @@ def test_a_column_is_sorted_by_keyboard(whole: Seen, whole_search: StudyRecord) 
 
 def test_an_empty_study_is_drawn(opened: Opener, study: Maker) -> None:
     seen = opened(study())
-    assert seen.plots() == 5
+    assert seen.plots() == 6
     assert "No trial has a score yet." in seen.page.locator("[data-figure=front]").text_content()
     assert seen.is_clean()
 

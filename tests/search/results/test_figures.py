@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import plotly.graph_objects as go
@@ -20,6 +21,7 @@ from search.results.figures import (
     hypervolume_figure,
     importance_figure,
     importance_methods,
+    slots_figure,
     trials_figure,
 )
 from search.results.figures.labels import placed
@@ -31,6 +33,7 @@ FIGURES: dict[str, Callable[[StudyRecord], go.Figure]] = {
     "front": front_figure,
     "trials": trials_figure,
     "curves": curves_figure,
+    "slots": slots_figure,
     "over seconds": lambda study: hypervolume_figure(study, "seconds"),
     "over trials": lambda study: hypervolume_figure(study, "trials"),
 }
@@ -204,19 +207,32 @@ def test_curves_give_each_front_member_its_own_colour_while_there_are_enough(
     assert list(trace(many, "front").x).count(None) == len(HUES)
 
 
-def test_hypervolume_steps_over_time_and_over_trials(trial: Maker, study: Maker) -> None:
+def test_hypervolume_steps_over_trial_seconds_and_over_trials(trial: Maker, study: Maker) -> None:
+    """When the first is complete, the second has come to its first rung, after 46 of its seconds."""
+    first, second = (
+        replace(
+            whole,
+            finished=began + seconds,
+            rungs=tuple(replace(r, at=began + seconds * r.fraction) for r in whole.rungs),
+        )
+        for whole, began, seconds in (
+            (trial(0, score=0.8, seconds=60.0), 1000.0, 60.0),
+            (trial(1, score=0.9, seconds=230.0), 1010.0, 230.0),
+        )
+    )
     record = study(
-        trial(0, score=0.8, started=1000.0, finished=1060.0),
-        trial(1, score=0.9, started=1010.0, finished=1240.0),
-        trial(2, "pruned"),
+        first,
+        second,
+        trial(2, "failed"),
         reference={"score": 0.5, "trainable_params": 1e6, "train_seconds": 1e3},
     )
     (time,) = hypervolume_figure(record, "seconds").data
     (count,) = hypervolume_figure(record, "trials").data
-    assert list(time.x) == pytest.approx([0, 1, 4])
-    assert hypervolume_figure(record, "seconds").layout.xaxis.title.text == "elapsed time (min)"
+    assert list(time.x) == pytest.approx([0, 106 / 60, 290 / 60, 290 / 60])
+    title = hypervolume_figure(record, "seconds").layout.xaxis.title.text
+    assert title == "time of all trials, added up (min)"
     assert list(count.x) == [0, 1, 2]
-    assert list(time.y) == list(count.y)
+    assert list(time.y) == [*count.y, count.y[-1]]
     assert time.y[0] == 0 < time.y[1] < time.y[2]
     assert time.line.shape == "hv"
 

@@ -100,7 +100,7 @@ def test_the_figures_are_inside(whole_search: StudyRecord, tmp_path: Path) -> No
     figures = json.loads(unpacked(page, "figures"))
     places = {a["data-figure"] for _, a in Page(page).elements if "data-figure" in a}
     assert set(figures) == places
-    assert {"front", "trials", "curves", "volume-seconds", "volume-trials"} < places
+    assert {"front", "trials", "curves", "slots", "volume-seconds", "volume-trials"} < places
     assert "plotly.js (cartesian" in unpacked(page, "plotly")[:100]
 
 
@@ -124,7 +124,7 @@ def test_ten_thousand_trials_make_no_larger_tables_and_plots_than_a_browser_can_
     }
     assert "Of 3000 trials" in Page(page).text
     figures = json.loads(unpacked(page, "figures"))
-    for name in ("front", "trials"):
+    for name in ("front", "trials", "slots"):
         for trace in figures[name]["data"]:
             assert len(trace.get("customdata", ())) <= MOST
     assert len(json.loads(unpacked(page, "catalogue"))["number"]) == 3_000
