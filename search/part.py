@@ -182,7 +182,7 @@ class Part:
         )
         root = directory.root
         files = [write_front(record, root), write_trials(record, root), directory.report]
-        write_report(record, directory.report, read_confirmations(root))
+        write_report(record, directory.report, read_confirmations(root), directory.whole is None)
         return record, files
 
 

@@ -196,7 +196,7 @@ def write_all(directory: RunDirectory) -> None:
     relocate(directory.mlflow, directory.artifacts)
     write_front(record, directory.root)
     write_trials(record, directory.root)
-    write_report(record, directory.report, confirmations)
+    write_report(record, directory.report, confirmations, directory.whole is None)
 
 
 def write_overview(run: Run) -> None:

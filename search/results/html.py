@@ -62,12 +62,21 @@ _MOST_FREEZING = 6
 
 
 def write_report(
-    study: StudyRecord, path: Path, confirmations: Sequence[Confirmation] = ()
+    study: StudyRecord,
+    path: Path,
+    confirmations: Sequence[Confirmation] = (),
+    alone: bool = True,
 ) -> None:
     """Write the report of a study to ``path``: words, front, tables and plots.
 
     Plotly, the figures and what is told of each trial are inside it, compressed. Its content
     security policy admits just the two scripts it carries, by their hashes, and no address at all.
+
+    Args:
+        study: that was searched.
+        path: of the page.
+        confirmations: of its configurations.
+        alone: whether it had the run's slots for itself.
     """
     freezing, methods = freezing_members(study)[:_MOST_FREEZING], importance_methods(study)
     lessons = learn(study)
@@ -83,7 +92,7 @@ def write_report(
         "details": _details(study),
         "objectives": _objectives(study),
         "timed": any(name.endswith("_seconds") for name in study.objectives),
-        "slots_caption": slots_caption(study),
+        "slots_caption": slots_caption(study, alone),
         "saving": saving_in_words(study.trials),
         "front_table": front_table(study),
         "trials_table": trials_table(study),

@@ -32,15 +32,20 @@ _SYMBOL, _SYMBOLS = (4.0, 9.0), 300.0
 _NEAR, _MOST_STRETCHES = 1 / 500, 1_000
 
 
-def slots_caption(study: StudyRecord) -> str | None:
-    """How busy the slots were and what is not drawn; None where the figure shows nothing."""
+def slots_caption(study: StudyRecord, alone: bool = True) -> str | None:
+    """How busy the slots were and what is not drawn; None where the figure shows nothing.
+
+    Args:
+        study: that is drawn.
+        alone: whether the slots worked for it only; else how busy they were cannot be told.
+    """
     line = timeline(study)
     if line is None:
         return None
     sentences = []
     placed = _by_trial(line.slots)
     part = busy_part(line.slots, line.cuts)
-    if part is not None and len(placed) > 1:
+    if alone and part is not None and len(placed) > 1:
         # Rounded down: a hundred would say that nothing was lost.
         busy = f"{math.floor(100 * part)}{GAP}%"
         aside = ", cuts aside," if line.cuts else ""
