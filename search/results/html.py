@@ -49,7 +49,8 @@ from search.results.units import duration, readable, title
 from search.writing import write_atomically
 
 # In this order they make one script.
-_SCRIPTS = ("unpacking", "theme", "trials", "pointer", "drawer", "front", "table", "main")
+_SCRIPTS = ("unpacking", "theme", "trials", "selection", "pointer", "drawer", "front", "table",
+            "axes", "brush", "drawing", "parallel", "main")  # fmt: skip
 #: Front members whose freezing steps are drawn on the page; those of others when they are opened.
 _MOST_FREEZING = 6
 
@@ -74,6 +75,7 @@ def write_report(
         **{f"importance-{method}": importance_figure(study, method) for method in methods},
     }
     confirmed = [(study, c) for c in confirmations if c.members]
+    blocks = {"catalogue": catalogue(study), "courses": courses(study)}
     content = {
         "title": f"{study.name}: {study.task}",
         "name": study.name,
@@ -85,6 +87,7 @@ def write_report(
         "objectives": _objectives(study),
         "timed": any(name.endswith("_seconds") for name in study.objectives),
         "front_table": front_table(study),
+        "axes": blocks["catalogue"]["axes"],
         "trials_table": trials_table(study),
         "trials": len(study.trials),
         "confirmations": [(c, confirmed_table(study, c)) for c in confirmations if c.members],
@@ -92,7 +95,6 @@ def write_report(
         "importances": [(f"importance-{method}", method) for method in methods],
         **_compared(confirmed),
     }
-    blocks = {"catalogue": catalogue(study), "courses": courses(study)}
     write_atomically(path, _page("report.html", figures, content, blocks))
 
 
