@@ -1,5 +1,6 @@
 // Each trial a line from its settings to what came of it; those that are not chosen fade.
 const LINES = 300;
+const FAINT = 100;
 const NARROWEST = 96;
 // Raises the line of the trial that is pointed at, else of the one that is open.
 let raise = () => {};
@@ -43,7 +44,7 @@ function showParallel() {
     const kind = faint ? "out" : trials.front[i] ? "member" : trials.state[i];
     const path = drawing("path", { class: kind, d: pathOf(i), "data-line": trials.number[i] });
     if (!faint && trials.state[i] === "complete") path.style.stroke = hueOf(shade(i));
-    if (kind === "complete") path.style.strokeOpacity = opacity * (0.4 + 0.6 * shade(i));
+    if (kind === "complete") path.style.strokeOpacity = opacity * (chosen ? 1 : 0.4 + 0.6 * shade(i));
     return path;
   };
   raise = () => {
@@ -54,9 +55,10 @@ function showParallel() {
   const redraw = () => {
     const isIn = (i) => !chosen || chosen.has(trials.number[i]);
     const kept = scored.filter(isIn);
-    shown = apart(kept, places);
+    const member = (i) => trials.front[i];
+    shown = [...apart(kept.filter((i) => !member(i)), places, LINES), ...kept.filter(member)];
     const opacity = Math.max(0.4, Math.min(0.9, 9 / Math.sqrt(shown.length)));
-    const faint = apart(scored.filter((i) => !isIn(i)), places).map((i) => lineOf(i, true));
+    const faint = apart(scored.filter((i) => !isIn(i)), places, FAINT).map((i) => lineOf(i, true));
     lines.setAttribute("class", shown.length > LINES / 2 ? "many" : "");
     lines.replaceChildren(...faint, ...shown.map((i) => lineOf(i, false, opacity)));
     for (const { update } of drawnAxes) update();
@@ -110,12 +112,11 @@ function showParallel() {
 }
 
 // Of lines that cannot be told apart one, and of too many those at even distances by score.
-function apart(rows, places) {
-  if (rows.length <= LINES) return rows;
-  const members = rows.filter((i) => trials.front[i]);
-  const others = new Map(rows.filter((i) => !trials.front[i]).map((i) => [places.map((column) => Math.round(column[i] / 4)).join(), i]));
-  const every = Math.ceil(others.size / LINES);
-  return [...[...others.values()].filter((_, index) => index % every === 0), ...members];
+function apart(rows, places, most) {
+  if (rows.length <= most) return rows;
+  const distinct = new Map(rows.map((i) => [places.map((column) => Math.round(column[i] / 4)).join(), i]));
+  const every = Math.ceil(distinct.size / most);
+  return [...distinct.values()].filter((_, index) => index % every === 0);
 }
 
 // The better, the more a line stands out from the page.
