@@ -20,7 +20,8 @@ function frontFigure(figure) {
     x: [knee[0]], y: [knee[1]], mode: "text", text: ["<b>knee</b>  "], textposition: "top left", name: "knee",
     textfont: { size: 13 }, showlegend: false, hoverinfo: "skip",
   };
-  const data = chosen ? made.data.map((trace) => (trace.customdata ? { ...trace, marker: { ...trace.marker, opacity: opacities(trace) } } : trace)) : made.data;
+  // Copies: what plotly restyles it writes into what it was given.
+  const data = made.data.map((trace) => (trace.customdata ? { ...trace, marker: { ...trace.marker, opacity: chosen ? opacities(trace) : 1 } } : trace));
   return { data: [...data, ...(named ? [named] : []), ringed], layout: made.layout };
 }
 
