@@ -11,6 +11,7 @@ from search.flat import flattened, legible
 from search.pareto.front import front
 from search.pareto.knee import knee
 from search.record import FreezeEvent, StudyRecord, TrialRecord
+from search.results.axes import axes
 from search.results.figures.plane import plane_of
 from search.results.figures.style import log_axis, log_floor, padded
 from search.results.measured import extent, final, projected
@@ -44,7 +45,8 @@ def catalogue(study: StudyRecord) -> dict[str, Any]:
         ``measures``: by name, the measures that a plot can show: title, direction, ``course``
         (what a trial was on course for, so that those that stopped early compare; None where it
         is not known) and the settings of an axis. ``told``: all measures at the last rung, as
-        text. ``settings``: by the keys of :func:`own_settings`, as text. The rest: a column each.
+        text. ``settings``: by the keys of :func:`own_settings`, as text. ``axes``: see
+        :func:`search.results.axes.axes`. The rest: a column each.
     """
     trials = study.trials
     members = front(trials, list(study.objectives))
@@ -72,6 +74,7 @@ def catalogue(study: StudyRecord) -> dict[str, Any]:
             key: [legible(leaves[key]) if key in leaves else None for leaves in flat]
             for key in keys
         },
+        "axes": axes(study, flat),
         "commands": [
             {"title": purpose, "needs": needs, "text": text} for purpose, needs, text in COMMANDS
         ],

@@ -56,7 +56,8 @@ from search.results.units import duration, readable, title
 from search.writing import write_atomically
 
 # In this order they make one script.
-_SCRIPTS = ("unpacking", "theme", "trials", "pointer", "drawer", "front", "table", "main")
+_SCRIPTS = ("unpacking", "theme", "trials", "selection", "pointer", "drawer", "front", "table",
+            "axes", "brush", "drawing", "parallel", "main")  # fmt: skip
 #: Front members whose freezing steps are drawn on the page; those of others when they are opened.
 _MOST_FREEZING = 6
 
@@ -82,6 +83,7 @@ def write_report(
     lessons = learn(study)
     figures = report_figures(study, confirmations)
     confirmed = [(study, c) for c in confirmations if c.members]
+    blocks = {"catalogue": catalogue(study), "courses": courses(study)}
     content = {
         "title": f"{study.name}: {study.task}",
         "name": study.name,
@@ -95,6 +97,7 @@ def write_report(
         "slots_caption": slots_caption(study, alone),
         "saving": saving_in_words(study.trials),
         "front_table": front_table(study),
+        "axes": blocks["catalogue"]["axes"],
         "trials_table": trials_table(study),
         "trials": len(study.trials),
         "confirmations": [(c, confirmed_table(study, c)) for c in confirmations if c.members],
@@ -104,7 +107,6 @@ def write_report(
         "learned": in_words(lessons, study.metric) if lessons else [],
         **_compared(confirmed),
     }
-    blocks = {"catalogue": catalogue(study), "courses": courses(study)}
     write_atomically(path, page("report.html", figures, content, blocks))
 
 

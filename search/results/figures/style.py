@@ -151,10 +151,11 @@ def log_ticks(name: str, values: Sequence[float], most: int = 7) -> tuple[list[f
     if len(places) < 2:
         places = sorted({low, high})
     places = places[:: math.ceil(len(places) / most)]
-    return places, [_tick(name, place) for place in places]
+    return places, [tick(name, place) for place in places]
 
 
-def _tick(name: str, value: float) -> str:
+def tick(name: str, value: float) -> str:
+    """The text at a round number on the axis of a measure."""
     if not name.endswith("_seconds"):
         return readable(name, value)
     for unit, seconds in (("h", 3600), ("min", 60), ("s", 1)):

@@ -30,6 +30,7 @@ async function openTrial(i) {
   drawer.scrollTop = 0;
   heading.focus({ preventScroll: true });
   ring(trials.number[i]);
+  raise();
   const courses = JSON.parse(await unpacked("courses"));
   if (opened === i) await drawCourse(i, courses, plots);
   if (opened === i) drawer.dataset.trial = trials.number[i];
@@ -41,6 +42,7 @@ function closeTrial() {
   delete drawer.dataset.trial;
   opened = null;
   ring(null);
+  raise();
   if (cameFrom) cameFrom.focus({ preventScroll: true });
 }
 

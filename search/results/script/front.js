@@ -1,6 +1,7 @@
-// The front on axes of one's choice, and a ring around the trial that is open.
+// The front on axes of one's choice, a ring around the trial that is open, the chosen trials in full.
 let shownOn = null;
 let plainFront = null;
+const FADED = 0.1;
 
 function frontPlace() {
   return document.querySelector("[data-figure=front]");
@@ -19,8 +20,21 @@ function frontFigure(figure) {
     x: [knee[0]], y: [knee[1]], mode: "text", text: ["<b>knee</b>  "], textposition: "top left", name: "knee",
     textfont: { size: 13 }, showlegend: false, hoverinfo: "skip",
   };
-  return { data: [...made.data, ...(named ? [named] : []), ringed], layout: made.layout };
+  // Copies: what plotly restyles it writes into what it was given.
+  const data = made.data.map((trace) => (trace.customdata ? { ...trace, marker: { ...trace.marker, opacity: chosen ? opacities(trace) : 1 } } : trace));
+  return { data: [...data, ...(named ? [named] : []), ringed], layout: made.layout };
 }
+
+function opacities(trace) {
+  return trace.customdata.map((number) => (!chosen || chosen.has(number) ? 1 : FADED));
+}
+
+followers.push(() => {
+  const place = frontPlace();
+  if (!place || !place.data) return;
+  const traces = place.data.map((_, index) => index).filter((index) => place.data[index].customdata);
+  if (traces.length) Plotly.restyle(place, { "marker.opacity": traces.map((index) => opacities(place.data[index])) }, traces);
+});
 
 // Where a trial is drawn; null where it is not.
 function placeIn(data, number) {

@@ -14,6 +14,7 @@ async function draw(figures) {
   for (const spot of first) await show(spot);
   state.plots = "seen";
   performance.mark("seen");
+  if (trials) showParallel();
   // One after the other: plotly leaves parts of both behind when two drawings of a plot overlap.
   let drawnSoFar = Promise.resolve();
   for (const spot of spots.filter((other) => !first.includes(other))) {

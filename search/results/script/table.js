@@ -1,4 +1,4 @@
-// Tables that sort by any column, and show the rows that have a word in them.
+// Tables that sort by any column, and show the rows that have a word in them and are chosen.
 function compare(a, b, numbers) {
   // What is unknown goes last whichever way the column is sorted.
   if (a === "" || b === "") return null;
@@ -32,14 +32,16 @@ function filter(box) {
   let shown = 0;
   for (const row of rows) {
     const text = row.textContent.toLowerCase();
-    row.hidden = !words.every((word) => text.includes(word));
+    const kept = !chosen || chosen.has(Number(row.dataset.row));
+    row.hidden = !kept || !words.every((word) => text.includes(word));
     shown += row.hidden ? 0 : 1;
   }
-  document.getElementById("shown").textContent = words.length ? `${shown} of ${rows.length}` : "";
+  document.getElementById("shown").textContent = words.length || chosen ? `${shown} of ${rows.length}${chosen ? ", within the brushes" : ""}` : "";
 }
 
 const wanted = document.getElementById("filter");
 if (wanted) {
   wanted.addEventListener("input", () => filter(wanted));
+  followers.push(() => filter(wanted));
   wanted.closest("label").hidden = false;
 }

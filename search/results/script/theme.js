@@ -15,14 +15,18 @@ const config = {
   responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
 };
 
+// Paper is light.
+function night() {
+  return dark.matches && !printing.matches;
+}
+
 function template() {
-  const night = dark.matches && !printing.matches;
-  const ink = night ? "#dfe4ea" : "#2a313a";
-  const panel = night ? "#262d36" : "#ffffff";
+  const ink = night() ? "#dfe4ea" : "#2a313a";
+  const panel = night() ? "#262d36" : "#ffffff";
   const axis = {
-    gridcolor: night ? "#2c343e" : "#e6e9ed",
-    linecolor: night ? "#5b6674" : "#9aa3ae",
-    tickcolor: night ? "#5b6674" : "#9aa3ae",
+    gridcolor: night() ? "#2c343e" : "#e6e9ed",
+    linecolor: night() ? "#5b6674" : "#9aa3ae",
+    tickcolor: night() ? "#5b6674" : "#9aa3ae",
     showline: true, ticks: "outside", ticklen: 4, zeroline: false, automargin: true,
     title: { standoff: 10 },
   };

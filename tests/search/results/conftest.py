@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from search.record import FreezeEvent, Rung, State, StudyRecord, TrialRecord
+from search.results.html import write_report
+from tests.search.results.browsing import NAMES, Opener, Seen, lacking
 
 OBJECTIVES = {"score": "max", "trainable_params": "min", "train_seconds": "min"}
 BEGAN = 1_760_000_000.0
@@ -184,3 +188,50 @@ def whole_search() -> StudyRecord:
 def large_search() -> StudyRecord:
     """200 trials."""
     return make_search(200, seed=1)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        lacking("playwright is not installed")
+    program = next(filter(None, map(shutil.which, NAMES)), None)
+    if program is None:
+        lacking(f"no browser found; looked for {', '.join(NAMES)}")
+    quiet = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=program, args=quiet)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def opened(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opener]:
+    contexts = []
+
+    def open_report(
+        study: StudyRecord | Callable[[Path], None], width: int = 1280, **settings: Any
+    ) -> Seen:
+        path = tmp_path_factory.mktemp("report") / "report.html"
+        study(path) if callable(study) else write_report(study, path)
+        context = browser.new_context(viewport={"width": width, "height": 900}, **settings)
+        contexts.append(context)
+        seen = Seen(context.new_page(), path.as_uri())
+
+        def dismiss(dialog: Any) -> None:
+            seen.dialogs.append(dialog.message)
+            dialog.dismiss()
+
+        seen.page.on("dialog", dismiss)
+        seen.page.on("console", lambda message: seen.trouble.append(message.text))
+        seen.page.on("pageerror", lambda error: seen.trouble.append(str(error)))
+        seen.page.on("request", lambda request: seen.requests.append(request.url))
+        seen.page.goto(seen.address)
+        if settings.get("java_script_enabled", True):
+            seen.page.wait_for_selector("html[data-plots=drawn]", timeout=30_000)
+        return seen
+
+    yield open_report
+    for context in contexts:
+        context.close()

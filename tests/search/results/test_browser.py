@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
-import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,101 +15,10 @@ from search.record import FreezeEvent, StudyRecord
 from search.results.html import write_overview_page, write_report
 from tests.search.records import study
 from tests.search.records import trial as lora
+from tests.search.results.browsing import EVIL, Opener, Seen, point_at
 from tests.waiting import until
 
 Maker = Callable[..., Any]
-EVIL = "<img src=x onerror=alert(1)>"
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-
-
-def lacking(reason: str) -> None:
-    """Skip, except in CI: there a browser belongs to the machine."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        lacking("playwright is not installed")
-    program = next(filter(None, map(shutil.which, NAMES)), None)
-    if program is None:
-        lacking(f"no browser found; looked for {', '.join(NAMES)}")
-    quiet = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=program, args=quiet)
-        yield running
-        running.close()
-
-
-@dataclass
-class Seen:
-    """An open report and everything it did that it should not."""
-
-    page: Any
-    address: str
-    trouble: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
-    dialogs: list[str] = field(default_factory=list)
-
-    def plots(self) -> int:
-        return int(self.page.evaluate("document.querySelectorAll('.plot:has(.main-svg)').length"))
-
-    def column(self, table: str, index: int) -> list[str]:
-        cells = f"table.{table} tbody td:nth-child({index + 1})"
-        texts: list[str] = self.page.locator(cells).all_text_contents()
-        return [text.replace("\N{NO-BREAK SPACE}", " ").strip() for text in texts]
-
-    def is_clean(self) -> bool:
-        return not self.trouble and not self.dialogs and self.requests == [self.address]
-
-
-def point_at(page: Any, figure: str, index: int) -> int:
-    """Move the pointer onto a point of a plot; the number of the trial that it stands for."""
-    place = page.locator(f"[data-figure={figure}]")
-    place.scroll_into_view_if_needed()
-    box = place.locator(".point").nth(index).bounding_box()
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    page.wait_for_selector(".pointer:not([hidden])")
-    told = page.locator(".pointer strong").text_content()
-    return int(told.split(" ")[1])
-
-
-Opener = Callable[..., Seen]
-
-
-@pytest.fixture(scope="module")
-def opened(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opener]:
-    contexts = []
-
-    def open_report(
-        study: StudyRecord | Callable[[Path], None], width: int = 1280, **settings: Any
-    ) -> Seen:
-        path = tmp_path_factory.mktemp("report") / "report.html"
-        study(path) if callable(study) else write_report(study, path)
-        context = browser.new_context(viewport={"width": width, "height": 900}, **settings)
-        contexts.append(context)
-        seen = Seen(context.new_page(), path.as_uri())
-
-        def dismiss(dialog: Any) -> None:
-            seen.dialogs.append(dialog.message)
-            dialog.dismiss()
-
-        seen.page.on("dialog", dismiss)
-        seen.page.on("console", lambda message: seen.trouble.append(message.text))
-        seen.page.on("pageerror", lambda error: seen.trouble.append(str(error)))
-        seen.page.on("request", lambda request: seen.requests.append(request.url))
-        seen.page.goto(seen.address)
-        if settings.get("java_script_enabled", True):
-            seen.page.wait_for_selector("html[data-plots=drawn]", timeout=30_000)
-        return seen
-
-    yield open_report
-    for context in contexts:
-        context.close()
 
 
 @pytest.fixture(scope="module")

@@ -15,10 +15,11 @@ Maker = Callable[..., Any]
 def test_every_column_has_a_value_for_every_trial(whole_search: StudyRecord) -> None:
     found = catalogue(whole_search)
     count = len(whole_search.trials)
-    whole = {"objectives", "commands"}
+    whole = {"objectives", "commands", "axes"}
     columns = [
         column for name, column in found.items() if isinstance(column, list) and name not in whole
     ]
+    columns += [axis["values"] for axis in found["axes"] if "values" in axis]
     columns += [*found["told"].values(), *found["settings"].values()]
     columns += [measure["course"] for measure in found["measures"].values()]
     assert {len(column) for column in columns} == {count}

@@ -10,8 +10,8 @@ from search.record import StudyRecord
 from search.results.overlay import NamedRun, overlay_runs
 from search.results.overlay_page import write_overlay_page
 from tests.search.records import study
+from tests.search.results.browsing import EVIL, Opener
 from tests.search.results.conftest import make_search
-from tests.search.results.test_browser import EVIL, Opener, browser, opened
 
 __all__ = ["browser", "opened"]
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from search.record import StudyRecord
 from search.results.slots import segments_of
+from tests.search.results.browsing import Opener
 from tests.search.results.slot_runs import make_run
-from tests.search.results.test_browser import Opener, browser, opened  # noqa: F401
 from tests.waiting import until
 
 INTERRUPTED = [(12, 2 * 86_400.0)]
@@ -37,7 +37,7 @@ def longest(study: StudyRecord, state: Any) -> int:
     return max(trials, key=lambda trial: sum(s.seconds for s in segments_of(trial))).number
 
 
-def test_a_bar_tells_of_its_trial_and_opens_it(opened: Opener) -> None:  # noqa: F811
+def test_a_bar_tells_of_its_trial_and_opens_it(opened: Opener) -> None:
     study = make_run(24, ("a", "b"), 2, interrupted=INTERRUPTED)
     seen = opened(study)
     number = longest(study, "pruned")
@@ -59,7 +59,7 @@ def test_a_bar_tells_of_its_trial_and_opens_it(opened: Opener) -> None:  # noqa:
     assert seen.is_clean()
 
 
-def test_on_a_phone_it_fits_and_a_tap_opens_a_trial(opened: Opener) -> None:  # noqa: F811
+def test_on_a_phone_it_fits_and_a_tap_opens_a_trial(opened: Opener) -> None:
     study = make_run(24, ("a", "b"), 2, interrupted=INTERRUPTED, at_work=True)
     seen = opened(study, width=390)
     assert seen.page.evaluate("document.documentElement.scrollWidth") == 390
