@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,36 +12,19 @@ import pytest
 from search.pareto.front import front
 from search.record import FreezeEvent, StudyRecord
 from search.results.html import write_overview_page, write_report
+from tests.chromium import chromium
 from tests.search.records import study
 from tests.search.records import trial as lora
 from tests.waiting import until
 
 Maker = Callable[..., Any]
 EVIL = "<img src=x onerror=alert(1)>"
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-
-
-def lacking(reason: str) -> None:
-    """Skip, except in CI: there a browser belongs to the machine."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        lacking("playwright is not installed")
-    program = next(filter(None, map(shutil.which, NAMES)), None)
-    if program is None:
-        lacking(f"no browser found; looked for {', '.join(NAMES)}")
-    quiet = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=program, args=quiet)
+    with chromium() as running:
         yield running
-        running.close()
 
 
 @dataclass
