@@ -208,7 +208,7 @@ class MLflowStore:
     def _write_files(self, run_id: str, trial: TrialRecord) -> None:
         """Write the files of a trial, unless they were there before."""
         before = self._states.get(trial.number)
-        # Of runs without any file MLflow's page of a comparison shows an error.
+        # Where only some runs have files, MLflow's page of a comparison shows an error.
         if before is None:
             settings = json.dumps(trial.settings, indent=1, ensure_ascii=False, default=str)
             self._client.log_text(run_id, settings, "settings.json")

@@ -86,7 +86,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
         )
     address = f"http://127.0.0.1:{port}"
     try:
-        until(lambda: _answers(address), 120)
+        until(lambda: _answers(address), 240)
         with chromium() as browser:
             page = browser.new_page(viewport={"width": 1500, "height": 1200})
             page.set_default_timeout(60_000)
@@ -127,7 +127,7 @@ def test_the_front_is_compared_as_the_documentation_says(pages: Pages) -> None:
     page.get_by_text("score", exact=True).first.click()
     page.keyboard.press("Escape")
     # Sorted by a metric it is a list without parents: the front and nothing else.
-    until(lambda: page.locator(BOX).count() == 2, 60)
+    until(lambda: page.locator(BOX).count() == 2, 120)
     names = page.locator(".ag-pinned-left-cols-container a").all_inner_texts()
     assert set(names) == {"lora r8 #0", "aflora r4 paper #1"}
     for index in range(2):
@@ -145,8 +145,9 @@ def test_the_front_is_compared_as_the_documentation_says(pages: Pages) -> None:
     assert {"freeze.rule", "freeze.start"} <= rows.keys()
     for name in ("score", "trainable_params", "train_seconds", "0.9", "332000", "50"):
         assert name in lines
-    # What the page would say of runs without files.
-    assert not any("Something went wrong" in line for line in lines)
+    # The page fails where only some of the runs have files; so all have this one.
+    page.get_by_text("settings.json", exact=True).first.wait_for(state="attached")
+    assert "Something went wrong" not in pages.read()
 
     # Score is what its first plot begins with; the second has what one chooses.
     page.locator(".axis-title", has_text="score").wait_for()
@@ -155,10 +156,10 @@ def test_the_front_is_compared_as_the_documentation_says(pages: Pages) -> None:
         choose(page, axis, name)
     page.locator(".xtitle", has_text="trainable_params").wait_for()
     page.locator(".ytitle", has_text="score").wait_for()
-    until(lambda: drawn(page) == {(332_000.0, 0.9), (33_000.0, 0.8)})
+    until(lambda: drawn(page) == {(332_000.0, 0.9), (33_000.0, 0.8)}, 60)
     choose(page, "X-axis", "train_seconds")
     page.locator(".xtitle", has_text="train_seconds").wait_for()
-    until(lambda: drawn(page) == {(50.0, 0.9), (40.0, 0.8)})
+    until(lambda: drawn(page) == {(50.0, 0.9), (40.0, 0.8)}, 60)
 
 
 def drawn(page: Any) -> set[tuple[float, float]]:
