@@ -26,7 +26,7 @@ from search.report import write_overview
 from search.spec import LoadedSpace
 from search.spec.errors import first_line
 from search.store import Store
-from search.tracked import shown_uri, store_opener
+from search.tracked import shown_uri, store_opener, system_metrics
 from search.tracking.follower import Followed, Follower
 from search.trial.delivery import Delivery
 from search.trial.worker import train
@@ -86,7 +86,7 @@ class Driver:
         """Search; the exit status."""
         space = self._loaded.space
         followed = [self._followed(part) for part in self._parts]
-        follower, view = Follower(followed), self._view()
+        follower, view = Follower(followed, system_metrics(self._loaded)), self._view()
         for index, part in enumerate(self._parts):
             part.engine.listen(_telling(index, part.task.name, view, follower, self._snapshots))
         follower.start()

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from mlflow.environment_variables import MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING
+
 from search.engine.run_directory import RunDirectory
 from search.results.confirmed import Confirmation
 from search.spec import LoadedSpace
@@ -15,6 +17,8 @@ from search.spec.errors import first_line
 from search.tracking.follower import FINISH_SECONDS
 from search.tracking.mlflow_store import MLflowStore
 from search.tracking.relocation import relocate
+from search.tracking.renaming import rename_parameters
+from search.tracking.system_metrics import SystemMetrics
 from search.writing import shown
 
 
@@ -28,6 +32,14 @@ def shown_uri(loaded: LoadedSpace, directory: RunDirectory) -> str:
     return given_uri(loaded) or f"sqlite:///{shown(directory.mlflow)}"
 
 
+def system_metrics(loaded: LoadedSpace) -> SystemMetrics | None:
+    """Reads this machine, where the user wants that; None where not."""
+    wanted = loaded.space.tracking.system_metrics
+    if wanted is None:
+        wanted = MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING.get()
+    return SystemMetrics() if wanted else None
+
+
 def store_opener(
     loaded: LoadedSpace, directory: RunDirectory, study_id: str
 ) -> Callable[[], MLflowStore]:
@@ -37,6 +49,7 @@ def store_opener(
     artifacts = None if given else directory.artifacts
     if artifacts is not None:
         relocate(directory.mlflow, artifacts)
+        rename_parameters(directory.mlflow)
     experiment = loaded.space.tracking.experiment or loaded.space.name
     return lambda: MLflowStore(uri, experiment, artifacts, study_id)
 

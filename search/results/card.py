@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
@@ -13,6 +12,7 @@ from search.flat import legible
 from search.record import StudyRecord, TrialRecord
 from search.results.catalogue import own_settings
 from search.results.confirmed import Confirmation
+from search.results.markdown import code
 from search.results.measured import final
 from search.results.units import readable, title
 
@@ -76,17 +76,17 @@ def card(
     ]
     lines = [
         "---", about.to_yaml(), "---", "",
-        f"# {_code(trial.label)} for {_code(study.task)}", "",
-        f"Trial {trial.number} of the search {_code(study.name)}, of AFLoRA Search, on the "
-        f"backbone {_code(study.model)}.", "",
+        f"# {code(trial.label)} for {code(study.task)}", "",
+        f"Trial {trial.number} of the search {code(study.name)}, of AFLoRA Search, on the "
+        f"backbone {code(study.model)}.", "",
         *_scores(study, trial, confirmations, facts), "",
         "| measured | |", "| --- | --- |", *(f"| {name} | {text} |" for name, text in rows), "",
         "## Configuration", "", "| | |", "| --- | --- |",
-        *(f"| {_code(key)} | {_code(legible(value))} |"
+        *(f"| {code(key)} | {code(legible(value))} |"
           for key, value in own_settings(trial).items()), "",
         "## How to load it", "", "```python", *_loading(study.model, facts), "```", "",
         "## Where it comes from", "", "| | |", "| --- | --- |",
-        *(f"| {_code(key)} | {_code(legible(value))} |"
+        *(f"| {code(key)} | {code(legible(value))} |"
           for key in _ORIGIN if (value := study.provenance.get(key)) is not None), "",
     ]  # fmt: skip
     return "\n".join(lines)
@@ -146,15 +146,3 @@ def _loading(model: str, facts: Facts) -> list[str]:
 
 def _is_on_the_hub(model: str) -> bool:
     return not model.startswith(("package:", "/", "./", "../", "~")) and not Path(model).exists()
-
-
-def _code(value: Any) -> str:
-    """Text that is no markup, whatever it holds."""
-    text = " ".join(str(value).split()).replace("|", "\\|")
-    ticks = "`" * (1 + max((len(run) for run in _runs(text)), default=0))
-    pad = " " if "`" in text else ""
-    return f"{ticks}{pad}{text or ' '}{pad}{ticks}"
-
-
-def _runs(text: str) -> list[str]:
-    return [part for part in "".join(c if c == "`" else " " for c in text).split() if part]

@@ -98,7 +98,8 @@ def catalogue(study: StudyRecord) -> dict[str, Any]:
 def own_settings(trial: TrialRecord) -> dict[str, Any]:
     """A configuration by dotted keys, those of its method as if they stood by themselves.
 
-    So that what several methods have, a rank or a learning rate, is one column.
+    So that what several methods have, a rank or a learning rate, is one column. What a method has
+    of its own wins over what all share, as it does in training.
     """
     settings = dict(trial.settings)
     method = settings.pop("method", None)
@@ -106,7 +107,7 @@ def own_settings(trial: TrialRecord) -> dict[str, Any]:
     if isinstance(method, Mapping):
         ((name, own),) = method.items()
         named = {"method": name, **flattened(own or {})}
-    return named | flattened(settings)
+    return named | {k: v for k, v in flattened(settings).items() if k not in named}
 
 
 def courses(study: StudyRecord) -> dict[str, Any]:

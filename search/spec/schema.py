@@ -255,10 +255,15 @@ class Resources(Section):
 
 
 class Tracking(Section):
-    """Where MLflow records; by default an SQLite file in the run directory."""
+    """Where MLflow records; by default an SQLite file in the run directory.
+
+    ``system_metrics``: also what the machine that leads the search is doing; where it is not
+    given, MLflow's own ``MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING`` says so.
+    """
 
     uri: str | None = None
     experiment: str | None = None
+    system_metrics: bool | None = None
 
     @field_validator("uri")
     @classmethod

@@ -6,11 +6,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from search.background import Background
 from search.record import StudyRecord
 from search.spec.errors import first_line
 from search.tracking.mlflow_store import MLflowStore
+
+if TYPE_CHECKING:
+    from search.tracking.system_metrics import SystemMetrics
 
 RETRY_SECONDS = 5.0
 FINISH_SECONDS = 60.0
@@ -32,8 +36,9 @@ class Followed:
     files: Sequence[Path] = ()
     ended: bool = False
     _store: MLflowStore | None = field(default=None, init=False)
+    _read_until: float = field(default=0.0, init=False)
 
-    def write(self, finish: bool) -> None:
+    def write(self, finish: bool, system_metrics: SystemMetrics | None = None) -> None:
         """Bring the store up to date, or finish with it."""
         # A server that does not answer may have written all the same: what it holds is then read
         # again, or a run would be there twice.
@@ -42,6 +47,10 @@ class Followed:
             store.finish(self.record(), self.files, self.ended)
         else:
             store.sync(self.record())
+        if system_metrics is not None:
+            readings = system_metrics.after(self._read_until)
+            store.read_machine(readings)
+            self._read_until = readings[-1].at if readings else self._read_until
         self._store = store
 
 
@@ -53,10 +62,14 @@ class Follower:
 
     Args:
         studies: what is written.
+        system_metrics: reads this machine meanwhile; None where nobody wants that.
     """
 
-    def __init__(self, studies: Sequence[Followed]) -> None:
+    def __init__(
+        self, studies: Sequence[Followed], system_metrics: SystemMetrics | None = None
+    ) -> None:
         self._studies = studies
+        self._system_metrics = system_metrics
         self._changed: set[int] = set()
         self._thread = Background(
             "tracking", self._write, lambda problem: RETRY_SECONDS if problem else 0.0
@@ -69,6 +82,12 @@ class Follower:
 
     def start(self) -> None:
         self._thread.start()
+        if self._system_metrics is not None:
+            self._system_metrics.start(self._wake_all)
+
+    def _wake_all(self) -> None:
+        for index in range(len(self._studies)):
+            self.wake(index)
 
     def wake(self, index: int = 0) -> None:
         """The study at an index has changed."""
@@ -80,6 +99,8 @@ class Follower:
 
         Waits at most a minute for each study; a store that does not answer is left then.
         """
+        if self._system_metrics is not None:
+            self._system_metrics.stop()
         self._changed.update(range(len(self._studies)))
         seconds = FINISH_SECONDS * len(self._studies)
         last = time.monotonic() + seconds
@@ -92,7 +113,7 @@ class Follower:
             # Before it is read: what changes meanwhile is written again.
             self._changed.discard(index)
             try:
-                self._studies[index].write(closing)
+                self._studies[index].write(closing, self._system_metrics)
             # Whatever a tracking store does wrong must not end the search; it is kept and told.
             except Exception as error:
                 self._changed.add(index)

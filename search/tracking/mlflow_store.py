@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import uuid
@@ -14,18 +15,18 @@ from typing import Any, TypeVar
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunStatus, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
-from search.flat import exact, flattened
 from search.pareto.front import front, hypervolume_history
 from search.record import StudyRecord, TrialRecord
+from search.tracking import description
+from search.tracking.parameters import NAME_LENGTH, TAG_LENGTH, accepted, parameters, stored
+from search.tracking.system_metrics import Reading
+from search.tracking.tags import NOTE_TAG, STUDY_TAG, TRIAL_TAG, tags_of_study, tags_of_trial
 
 # Limits of one batch.
 METRICS_AT_ONCE = 1000
 PARAMS_AT_ONCE = 100
-
-STUDY_TAG = "search.study"
-TRIAL_TAG = "search.trial"
 
 _STATUS: Mapping[str, str] = {
     "complete": RunStatus.to_string(RunStatus.FINISHED),
@@ -66,12 +67,19 @@ class MLflowStore:
         else:
             location = artifacts.resolve().as_uri() if artifacts is not None else None
             self._experiment_id = self._client.create_experiment(experiment, location)
-        self._runs = self._find_runs()
+        # Run of every trial that has one; that of None is the parent.
+        self._runs: dict[int | None, str] = {}
+        # Those whose parameters an earlier version wrote, which MLflow does not rename.
+        self._nested: set[int | None] = set()
+        # What trials were when their files were written.
+        self._states: dict[int | None, str] = {}
+        self._find_runs()
         self._written: dict[int, tuple[Any, ...]] = {}
+        self._described: str | None = None
+        # Points of the hypervolume that are there, by the name of the metric.
+        self._volumes: dict[str, int] = {}
 
-    def _find_runs(self) -> dict[int | None, str]:
-        """Run of every trial that has one; that of None is the parent."""
-        runs: dict[int | None, str] = {}
+    def _find_runs(self) -> None:
         token = None
         while True:
             page = self._client.search_runs(
@@ -80,11 +88,16 @@ class MLflowStore:
                 page_token=token,
             )
             for run in page:
-                number = run.data.tags.get(TRIAL_TAG)
-                runs[int(number) if number is not None else None] = run.info.run_id
+                tag = run.data.tags.get(TRIAL_TAG)
+                number = int(tag) if tag is not None else None
+                self._runs[number] = run.info.run_id
+                if any(name.startswith("method.") for name in run.data.params):
+                    self._nested.add(number)
+                if NOTE_TAG in run.data.tags:
+                    self._states[number] = run.data.tags.get("state", "")
             token = page.token
             if not token:
-                return runs
+                return
 
     def sync(self, study: StudyRecord) -> None:
         """Bring the store up to what the study holds now."""
@@ -95,77 +108,114 @@ class MLflowStore:
         members = {trial.number for trial in front(study.trials, list(study.objectives))}
         for trial in begun:
             self._write_trial(study, trial, parent, trial.number in members)
+        self._write_parent(study, parent)
 
     def _parent(self, study: StudyRecord, first: TrialRecord) -> str:
         if None not in self._runs:
-            run = self._client.create_run(
-                self._experiment_id,
-                start_time=_milliseconds(first.started),
-                run_name=f"{study.name} {study.task}",
-                tags={
-                    STUDY_TAG: self._study_id,
-                    "task": study.task,
-                    "model": study.model,
-                    "objectives": ", ".join(f"{k}: {v}" for k, v in study.objectives.items()),
-                    "commit": str(study.provenance.get("commit")),
-                    "machine": str(study.provenance.get("machine")),
-                },
+            self._runs[None] = self._new_run(
+                first.started, f"{study.name} {study.task}", {STUDY_TAG: self._study_id}
             )
-            self._runs[None] = run.info.run_id
         return self._runs[None]
+
+    def _new_run(self, started: float | None, name: str, tags: dict[str, str]) -> str:
+        run = self._client.create_run(
+            self._experiment_id,
+            start_time=_milliseconds(started),
+            run_name=stored(name, NAME_LENGTH),
+            tags=tags,
+        )
+        return str(run.info.run_id)
+
+    def _write_parent(self, study: StudyRecord, parent: str) -> None:
+        """What the study has come to; its provenance, where this driver has not written it."""
+        about = description.of_study(study)
+        if about != self._described:
+            self._tag(parent, tags_of_study(study), about)
+            self._described = about
+        # One that is measured from a provisional point would move as trials come in.
+        if study.reference is not None:
+            self._write_hypervolume(study, parent, "hypervolume")
+
+    def _write_hypervolume(self, study: StudyRecord, parent: str, name: str) -> None:
+        """Write what is not there of the hypervolume after each complete trial."""
+        if name not in self._volumes:
+            known = self._client.get_metric_history(parent, name)
+            self._volumes[name] = max((metric.step for metric in known), default=0)
+        history = hypervolume_history(study)
+        for batch in _batches(range(self._volumes[name], len(history)), METRICS_AT_ONCE):
+            metrics = [
+                Metric(name, history[at][1], _milliseconds(history[at][0]), at + 1) for at in batch
+            ]
+            self._client.log_batch(parent, metrics=metrics)
+            self._volumes[name] = batch[-1] + 1
+
+    def _tag(self, run_id: str, tags: Mapping[str, str], note: str) -> None:
+        """Tag a run and describe it, unless somebody has edited its description."""
+        note = stored(note, TAG_LENGTH)
+        there = self._client.get_run(run_id).data.tags
+        now = there.get(MLFLOW_RUN_NOTE)
+        ours = {MLFLOW_RUN_NOTE: note, NOTE_TAG: _digest(note)}
+        untouched = not now or _digest(now) == there.get(NOTE_TAG)
+        tags = {**tags, **(ours if untouched else {})}
+        self._client.log_batch(
+            run_id, tags=[RunTag(key, stored(value, TAG_LENGTH)) for key, value in tags.items()]
+        )
+        # Why a trial was paused says nothing about one that goes on.
+        if "reason" in there and "reason" not in tags:
+            self._client.delete_tag(run_id, "reason")
 
     def _write_trial(
         self, study: StudyRecord, trial: TrialRecord, parent: str, member: bool
     ) -> None:
-        now = (trial.state, len(trial.rungs), member)
-        before = self._written.get(trial.number, (None, 0, None))
+        now = (len(trial.rungs), trial.state, member, trial.reason, len(trial.failures))
+        before = self._written.get(trial.number)
         if now == before:
             return
         if trial.number not in self._runs:
-            run = self._client.create_run(
-                self._experiment_id,
-                start_time=_milliseconds(trial.started),
-                run_name=f"{trial.label} #{trial.number}",
-                tags={
+            self._runs[trial.number] = self._new_run(
+                trial.started,
+                f"{trial.label} #{trial.number}",
+                {
                     STUDY_TAG: self._study_id,
                     TRIAL_TAG: str(trial.number),
                     MLFLOW_PARENT_RUN_ID: parent,
-                    "task": study.task,
-                    "method": trial.label.split(" ")[0],
-                }
-                | ({"mark": trial.mark} if trial.mark else {}),
+                },
             )
-            self._runs[trial.number] = run.info.run_id
         run_id = self._runs[trial.number]
-        if before[0] is None:
-            params = [Param(k, exact(v)[:6000]) for k, v in flattened(trial.settings).items()]
+        if before is None and trial.number not in self._nested:
+            params = [Param(name, value) for name, value in parameters(trial).items()]
             for batch in _batches(params, PARAMS_AT_ONCE):
                 self._client.log_batch(run_id, params=batch)
+        # In the order in which MLflow's pages offer them.
+        first = [*study.objectives, "trainable_params", "train_seconds"]
         metrics = [
-            Metric(name, value, _milliseconds(rung.at), rung.step)
-            for rung in trial.rungs[before[1] :]
-            for name, value in rung.measures.items()
+            Metric(name, rung.measures[name], _milliseconds(rung.at), rung.step)
+            for rung in trial.rungs[before[0] if before else 0 :]
+            for name in dict.fromkeys([*first, *rung.measures])
+            if name in rung.measures
         ]
         for metric_batch in _batches(metrics, METRICS_AT_ONCE):
             self._client.log_batch(run_id, metrics=metric_batch)
-        tags = {"state": trial.state, "front": "true" if member else "false"}
-        if trial.reason is not None:
-            tags["reason"] = trial.reason
-        elif before[0] in (None, "paused"):
-            self._forget_reason(run_id)
-        self._client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
-        if trial.state in _STATUS and before[0] != trial.state:
-            if trial.freezing:
-                events = [asdict(event) for event in trial.freezing]
-                self._client.log_text(run_id, json.dumps(events, indent=1), "freezing.json")
-            end = _milliseconds(trial.finished)
-            self._client.set_terminated(run_id, _STATUS[trial.state], end)
+        if before is None or now[1:] != before[1:]:
+            self._write_files(run_id, trial)
+            about = description.of_trial(study, trial, member)
+            self._tag(run_id, tags_of_trial(study, trial, member), about)
+            if trial.state in _STATUS:
+                end = _milliseconds(trial.finished)
+                self._client.set_terminated(run_id, _STATUS[trial.state], end)
         self._written[trial.number] = now
 
-    def _forget_reason(self, run_id: str) -> None:
-        """Why a trial was paused says nothing about one that goes on."""
-        if "reason" in self._client.get_run(run_id).data.tags:
-            self._client.delete_tag(run_id, "reason")
+    def _write_files(self, run_id: str, trial: TrialRecord) -> None:
+        """Write the files of a trial, unless they were there before."""
+        before = self._states.get(trial.number)
+        # Where only some runs have files, MLflow's page of a comparison shows an error.
+        if before is None:
+            settings = json.dumps(trial.settings, indent=1, ensure_ascii=False, default=str)
+            self._client.log_text(run_id, settings, "settings.json")
+        if trial.state in _STATUS and trial.state != before and trial.freezing:
+            events = [asdict(event) for event in trial.freezing]
+            self._client.log_text(run_id, json.dumps(events, indent=1), "freezing.json")
+        self._states[trial.number] = trial.state
 
     def measure(
         self, number: int, measures: Mapping[str, float], step: int, tags: Mapping[str, str]
@@ -215,22 +265,41 @@ class MLflowStore:
         place = f"{self._client.get_run(run_id).info.artifact_uri}/{below}"
         return str(self._client.create_model_version(name, place, run_id).version)
 
+    def read_machine(self, readings: Sequence[Reading]) -> None:
+        """Write what the machine that leads the search was doing into the parent run.
+
+        Steps are seconds since the run began; what was read before is left out.
+        """
+        if None not in self._runs or not readings:
+            return
+        run = self._client.get_run(self._runs[None])
+        began = run.info.start_time / 1000
+        metrics = [
+            Metric(f"system/{accepted(one.node)}/{name}", value, at, round(one.at - began))
+            for one in readings
+            if one.at >= began
+            for at in [_milliseconds(one.at)]
+            for name, value in one.values.items()
+        ]
+        for batch in _batches(metrics, METRICS_AT_ONCE):
+            self._client.log_batch(run.info.run_id, metrics=batch)
+
     def finish(self, study: StudyRecord, files: Sequence[Path], ended: bool) -> None:
-        """Put hypervolume and result files into the parent run; ``ended`` also ends it."""
+        """Put the result files into the parent run; ``ended`` also ends it."""
         self.sync(study)
         if None not in self._runs:
             return
         parent = self._runs[None]
-        history = [
-            Metric("hypervolume", value, _milliseconds(at), index + 1)
-            for index, (at, value) in enumerate(hypervolume_history(study))
-        ]
-        for batch in _batches(history, METRICS_AT_ONCE):
-            self._client.log_batch(parent, metrics=batch)
         for path in files:
             self._client.log_artifact(parent, str(path))
         if ended:
+            if study.reference is None:
+                self._write_hypervolume(study, parent, "hypervolume_provisional")
             self._client.set_terminated(parent)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _milliseconds(seconds: float | None) -> int:

@@ -22,7 +22,7 @@ ALLOWED = {
     "pareto": {"record", "spec"},
     "trial": {"record", "metrics", "spec", "store", "aflora"},
     "engine": {"record", "flat", "writing", "spec", "store", "background", "pareto"},
-    "tracking": {"record", "flat", "spec", "background", "pareto"},
+    "tracking": {"record", "flat", "spec", "background", "pareto", "results"},
     "results": {"record", "flat", "writing", "metrics", "spec", "store", "pareto"},
     "console": {"record", "writing", "spec", "pareto", "results"},
 }

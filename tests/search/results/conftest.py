@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ import pytest
 
 from search.record import FreezeEvent, Rung, State, StudyRecord, TrialRecord
 from search.results.html import write_report
-from tests.search.results.browsing import NAMES, Opener, Seen, lacking
+from tests.chromium import chromium
+from tests.search.results.browsing import Opener, Seen
 
 OBJECTIVES = {"score": "max", "trainable_params": "min", "train_seconds": "min"}
 BEGAN = 1_760_000_000.0
@@ -192,18 +192,8 @@ def large_search() -> StudyRecord:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        lacking("playwright is not installed")
-    program = next(filter(None, map(shutil.which, NAMES)), None)
-    if program is None:
-        lacking(f"no browser found; looked for {', '.join(NAMES)}")
-    quiet = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=program, args=quiet)
+    with chromium() as running:
         yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")

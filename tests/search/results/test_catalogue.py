@@ -38,6 +38,13 @@ def test_what_methods_share_is_one_setting(study: Maker, trial: Maker) -> None:
     assert found["settings"]["method"] == found["method"] == ["lora", "elora", "head"]
 
 
+def test_a_setting_of_the_method_s_own_is_told_in_place_of_the_one_that_all_share(
+    study: Maker, trial: Maker
+) -> None:
+    both = {"method": {"lora": {"rank": 8, "learning_rate": 1e-3}}, "learning_rate": 5e-2}
+    assert catalogue(study(trial(0, settings=both)))["settings"]["learning_rate"] == ["0.001"]
+
+
 def test_a_trial_that_stopped_is_told_as_it_was_and_drawn_where_it_was_heading(
     study: Maker, trial: Maker
 ) -> None:

@@ -13,8 +13,6 @@ from tests.search.records import study
 from tests.search.results.browsing import EVIL, Opener
 from tests.search.results.conftest import make_search
 
-__all__ = ["browser", "opened"]
-
 
 def page(*runs: tuple[str, StudyRecord]) -> object:
     named = [NamedRun(name, {record.task: record}) for name, record in runs]

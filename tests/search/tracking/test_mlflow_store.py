@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,8 @@ from search.record import FreezeEvent, Rung, StudyRecord
 from search.tracking.follower import Followed, Follower
 from search.tracking.mlflow_store import MLflowStore
 from tests.search.records import study, trial
+
+NOTE = "mlflow.note.content"
 
 
 @pytest.fixture
@@ -65,7 +68,7 @@ def test_every_trial_that_began_has_one_run(uri: str, tmp_path: Path) -> None:
     assert parent.data.tags["task"] == "rte"
     status = {number: run.info.status for number, run in runs.items()}
     assert status == {"0": "FINISHED", "1": "KILLED", "2": "FAILED", "3": "RUNNING"}
-    assert runs["0"].data.params == {"method.lora.rank": "4", "learning_rate": "0.001"}
+    assert runs["0"].data.params == {"method": "lora", "rank": "4", "learning_rate": "0.001"}
     assert runs["0"].data.metrics["score"] == 0.9
     tags = {number: run.data.tags for number, run in runs.items()}
     assert (tags["0"]["front"], tags["0"]["mark"], tags["1"]["front"]) == (
@@ -78,7 +81,86 @@ def test_every_trial_that_began_has_one_run(uri: str, tmp_path: Path) -> None:
     # When it was, not when it was written.
     assert (runs["0"].info.start_time, runs["0"].info.end_time) == (50_000, 100_000)
     artifacts = MlflowClient(uri).list_artifacts(runs["0"].info.run_id)
-    assert [artifact.path for artifact in artifacts] == ["freezing.json"]
+    assert [artifact.path for artifact in artifacts] == ["freezing.json", "settings.json"]
+
+
+def test_every_run_says_what_it_is(uri: str, tmp_path: Path) -> None:
+    rung = Rung(1, 10, 1.0, {"score": 0.8}, {"score": 0.8}, at=60.0, host="node-7")
+    begun = trial(17, "running", label="aflora r4 ffn paper", rungs=(rung,), measures={})
+    store(uri, tmp_path).sync(study(trial(0, mark="LoRA r=8"), begun))
+    parent, runs = runs_of(uri)
+    assert parent.info.run_name == "test rte"
+    tags = ("task", "model", "metric", "commit", "machine")
+    assert [parent.data.tags[tag] for tag in tags] == ["rte", "tiny", "accuracy", "abc", "here"]
+    assert "Trial 0 (LoRA r=8; lora r4)" in parent.data.tags[NOTE]
+    run = runs["17"]
+    assert run.info.run_name == "aflora r4 ffn paper #17"
+    tags = ("task", "method", "state", "front", "commit", "machine")
+    told = [run.data.tags[tag] for tag in tags]
+    assert told == ["rte", "lora", "running", "false", "abc", "node-7"]
+    # Where nobody wrote down which machine it was, it is the one that led the search.
+    assert runs["0"].data.tags["machine"] == "here"
+    assert "**On the front**" in runs["0"].data.tags[NOTE]
+    assert "**Running**" in run.data.tags[NOTE]
+
+
+def test_a_description_changes_with_its_trial_unless_somebody_has_edited_it(
+    uri: str, tmp_path: Path
+) -> None:
+    writer = store(uri, tmp_path)
+    writer.sync(study(trial(0, "running"), trial(1, "running")))
+    client = MlflowClient(uri)
+    _, runs = runs_of(uri)
+    client.set_tag(runs["1"].info.run_id, NOTE, "The one to ship.")
+    for each in (writer, store(uri, tmp_path)):
+        each.sync(study(trial(0), trial(1)))
+        _, runs = runs_of(uri)
+        assert "**On the front**" in runs["0"].data.tags[NOTE]
+        assert runs["1"].data.tags[NOTE] == "The one to ship."
+        assert runs["1"].data.tags["front"] == "true"
+
+
+def test_hostile_and_endless_text_is_written_all_the_same(uri: str, tmp_path: Path) -> None:
+    settings = {
+        "method": {"lora": {"rank": 4, "../a(b": 1, "../a)b": 2}},
+        "long": "x" * 10_000,
+    }
+    evil = trial(
+        0, "failed", label="a\udcff" * 200, mark="<img src=x onerror=alert(1)>",
+        reason="\0 half \ud800 " + "x" * 20_000, settings=settings,
+    )  # fmt: skip
+    store(uri, tmp_path).sync(study(evil))
+    _, runs = runs_of(uri)
+    params = runs["0"].data.params
+    assert (params["_._a_b"], params["_._a_b_2"]) == ("1", "2")
+    assert params["long"] == "x" * 6000
+    assert len(runs["0"].data.tags["reason"]) == 8000
+    assert len(runs["0"].info.run_name) <= 250
+    assert runs["0"].info.status == "FAILED"
+    file = MlflowClient(uri).download_artifacts(runs["0"].info.run_id, "settings.json")
+    assert json.loads(Path(file).read_text()) == settings
+
+
+def test_runs_of_an_earlier_version_keep_the_parameters_they_have(uri: str, tmp_path: Path) -> None:
+    store(uri, tmp_path).sync(study(trial(0, settings={"method": {"head": {}}})))
+    _, runs = runs_of(uri)
+    MlflowClient(uri).log_param(runs["0"].info.run_id, "method.lora.rank", "4")
+    store(uri, tmp_path).sync(study(trial(0), trial(1)))
+    _, runs = runs_of(uri)
+    assert "rank" not in runs["0"].data.params
+    assert runs["1"].data.params["rank"] == "4"
+
+
+def test_why_a_trial_was_paused_is_forgotten_when_it_goes_on(uri: str, tmp_path: Path) -> None:
+    writer = store(uri, tmp_path)
+    for reason in ("rung 1: others are better", "rung 2: others are better"):
+        writer.sync(study(trial(0, "paused", reason=reason)))
+        _, runs = runs_of(uri)
+        assert runs["0"].data.tags["reason"] == reason
+        assert reason in runs["0"].data.tags[NOTE]
+    writer.sync(study(trial(0, "running")))
+    _, runs = runs_of(uri)
+    assert "reason" not in runs["0"].data.tags
 
 
 def test_writing_again_by_another_driver_changes_nothing(uri: str, tmp_path: Path) -> None:
@@ -120,6 +202,40 @@ def test_finishing_puts_files_and_hypervolume_into_the_parent(uri: str, tmp_path
     assert parent.data.metrics["hypervolume"] > 0
     paths = [a.path for a in MlflowClient(uri).list_artifacts(parent.info.run_id)]
     assert paths == ["report.html"]
+
+
+def volumes(uri: str, name: str = "hypervolume") -> list[tuple[int, int]]:
+    """Step and time of each point, and that none becomes smaller."""
+    parent, _ = runs_of(uri)
+    history = MlflowClient(uri).get_metric_history(parent.info.run_id, name)
+    values = [point.value for point in history]
+    assert values == sorted(values)
+    return [(point.step, point.timestamp) for point in history]
+
+
+def test_the_hypervolume_grows_while_the_search_goes_on_each_point_once(
+    uri: str, tmp_path: Path
+) -> None:
+    point = {"score": 0.5, "trainable_params": 1e6, "train_seconds": 100.0}
+    trials = [trial(n, score=0.6 + 0.1 * n, finished=100.0 - n) for n in range(3)]
+    writer = store(uri, tmp_path)
+    # The one that was begun last ended first.
+    writer.sync(study(trials[2], reference=point))
+    assert volumes(uri) == [(1, 98_000)]
+    for _ in range(2):
+        writer.finish(study(*trials, reference=point), [], ended=True)
+        writer = store(uri, tmp_path)
+        assert volumes(uri) == [(1, 98_000), (2, 99_000), (3, 100_000)]
+
+
+def test_a_hypervolume_that_may_still_move_has_a_name_of_its_own(uri: str, tmp_path: Path) -> None:
+    few = study(trial(0), trial(1))
+    store(uri, tmp_path).finish(few, [], ended=False)
+    assert volumes(uri, "hypervolume_provisional") == []
+    store(uri, tmp_path).finish(few, [], ended=True)
+    store(uri, tmp_path).finish(few, [], ended=True)
+    assert volumes(uri, "hypervolume_provisional") == [(1, 100_000), (2, 101_000)]
+    assert volumes(uri) == []
 
 
 def follow(open_store: Callable[[], Any], record: StudyRecord) -> Follower:

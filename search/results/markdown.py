@@ -1,0 +1,34 @@
+"""Text in Markdown that stays text, whatever it holds."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+_MARKUP = re.compile(r"([\\`*_\[\]|~#])")
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+
+
+def code(value: Any) -> str:
+    """A value as code, on one line."""
+    text = " ".join(str(value).split()).replace("|", "\\|")
+    ticks = "`" * (1 + max((len(run) for run in _runs(text)), default=0))
+    pad = " " if "`" in text else ""
+    return f"{ticks}{pad}{text or ' '}{pad}{ticks}"
+
+
+def plain(text: str) -> str:
+    """A sentence, on one line, in which neither Markdown nor HTML means anything."""
+    escaped = "".join(_ENTITIES.get(character, character) for character in " ".join(text.split()))
+    return _MARKUP.sub(r"\\\1", escaped)
+
+
+def table(head: list[str], rows: list[list[str]]) -> list[str]:
+    """Lines of a table; the cells are Markdown."""
+    return [
+        f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)
+    ]  # fmt: skip
+
+
+def _runs(text: str) -> list[str]:
+    return [part for part in "".join(c if c == "`" else " " for c in text).split() if part]
