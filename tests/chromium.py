@@ -19,10 +19,10 @@ def chromium() -> Iterator[Any]:
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        _lacking("playwright is not installed")
+        lacking("playwright is not installed")
     program = next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:
-        _lacking(f"no browser found; looked for {', '.join(NAMES)}")
+        lacking(f"no browser found; looked for {', '.join(NAMES)}")
     quiet = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=program, args=quiet)
@@ -30,7 +30,7 @@ def chromium() -> Iterator[Any]:
         running.close()
 
 
-def _lacking(reason: str) -> None:
+def lacking(reason: str) -> None:
     """Skip, except in CI: there a browser belongs to the machine."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason)

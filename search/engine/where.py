@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import ray
 
 from search.engine.cpus import cpus_here
-from search.engine.ray_tune import RAY_ENVIRONMENT, prepare_environment
+from search.engine.ray_tune import prepare_environment
 from search.spec.errors import Mistake, SpecError, first_line
 
 _OURS = {"aflora-search/ends-with-its-search": "true"}
@@ -129,6 +129,6 @@ def _init(**arguments: object) -> None:
             log_to_driver=False,
             logging_level=logging.ERROR,
             configure_logging=True,
-            runtime_env={"env_vars": dict(RAY_ENVIRONMENT)},
+            runtime_env={"env_vars": prepare_environment()},
             **arguments,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from search.pareto import hypervolume, non_dominated
@@ -58,7 +59,9 @@ def worst_with_margin(trials: Sequence[TrialRecord], objectives: Sequence[str]) 
     for name in objectives:
         values = [OBJECTIVES[name].minimised(_value(trial, name)) for trial in trials]
         spread = max(values) - min(values)
-        margin = REFERENCE_MARGIN * (spread if spread > 0 else 1.0)
+        # Values that differ by rounding alone are alike: a margin of that would be lost in the sum.
+        alike = math.isclose(max(values), min(values), rel_tol=1e-9, abs_tol=1e-9)
+        margin = REFERENCE_MARGIN * (1.0 if alike else spread)
         point[name] = OBJECTIVES[name].from_minimised(max(values) + margin)
     return point
 

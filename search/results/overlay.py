@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from search.pareto.front import (
 )
 from search.record import StudyRecord, TrialRecord
 from search.results.measured import best_of, final
+from search.results.saving import Spending, spending, spent_by
 from search.spec.objectives import OBJECTIVES
 
 #: A score is near the best one of all runs when it lacks no more than this part of it.
@@ -52,7 +52,7 @@ class Side:
         members: of its front, best first objective first.
         volume: hypervolume of the front against the common reference point.
         history: (trial-seconds spent, hypervolume) after each complete trial.
-        spent: trial-seconds in all, see :func:`spending`.
+        spent: trial-seconds in all, see :class:`Spending`.
         best: the complete trial with the best score.
         cheapest: the one with the fewest trainable parameters among those whose score is within
             :data:`NEAR` of the best of all runs.
@@ -175,14 +175,14 @@ def _side(
         and score >= top - NEAR * abs(top)
         and final(trial, _PARAMS) is not None
     ]
-    paid = spending(study)
+    account = spending(study.trials)
     return Side(
         run=run,
         study=study,
         members=front(study.trials, names),
         volume=front_hypervolume(complete, names, reference) if reference else 0.0,
-        history=tuple(_history(study, reference, paid)),
-        spent=paid[-1][1] if paid else 0.0,
+        history=tuple(_history(study, reference, account)),
+        spent=account[-1].spent if account else 0.0,
         best=best_of(study),
         cheapest=min(near, key=_params, default=None),
     )
@@ -194,39 +194,13 @@ def _params(trial: TrialRecord) -> float:
     return params
 
 
-def spending(study: StudyRecord) -> list[tuple[float, float]]:
-    """(seconds since the epoch, trial-seconds spent by then), in the order of time.
-
-    Trial-seconds are what trials measured of their own work, training and evaluation, up to the
-    last rung that each had reached: what two trials do at the same time counts twice, and waiting
-    for a machine does not count. A trial that ended before its first rung counts from its start.
-    """
-    paid: list[tuple[float, float]] = []
-    for trial in study.trials:
-        before = 0.0
-        for rung in trial.rungs:
-            measures = rung.measures
-            total = measures.get("total_seconds", measures.get("train_seconds", before))
-            paid.append((rung.at, max(0.0, total - before)))
-            before = max(before, total)
-        if not trial.rungs and trial.started is not None and trial.finished is not None:
-            paid.append((trial.finished, trial.finished - trial.started))
-    paid.sort()
-    sums = itertools.accumulate(seconds for _, seconds in paid)
-    return [(moment, total) for (moment, _), total in zip(paid, sums, strict=True)]
-
-
 def _history(
-    study: StudyRecord,
-    reference: Mapping[str, float] | None,
-    paid: Sequence[tuple[float, float]],
+    study: StudyRecord, reference: Mapping[str, float] | None, account: list[Spending]
 ) -> list[tuple[float, float]]:
     if reference is None:
         return []
-    moments = [moment for moment, _ in paid]
-    totals = [0.0, *(total for _, total in paid)]
     measured = hypervolume_history(dataclasses.replace(study, reference=reference))
-    return [(totals[bisect_right(moments, moment)], volume) for moment, volume in measured]
+    return [(spent_by(account, moment).spent, volume) for moment, volume in measured]
 
 
 def _points(members: Sequence[TrialRecord], names: Sequence[str]) -> list[list[float]]:

@@ -147,3 +147,30 @@ def test_a_ray_that_asks_for_a_token_says_how_to_give_it(
     assert f"--address {head[0]}: no Ray answers there" in told
     assert "if it asks for a token, set RAY_AUTH_MODE=token" in told
     assert not out.exists()
+
+
+BEGAN_WITH = """
+from search import environment
+environment.prepare()
+from search.engine.where import connected
+import ray
+
+@ray.remote
+def began_with():
+    return open("/proc/self/environ").read().split("\\0")
+
+with connected(None, True):
+    print([entry for entry in ray.get(began_with.remote()) if entry.startswith("MALLOC")])
+"""
+
+
+@pytest.mark.parametrize(("given", "expected"), [({}, "1"), ({"MALLOC_ARENA_MAX": "3"}, "3")])
+def test_processes_of_trials_begin_with_one_heap_for_all_threads(
+    given: dict[str, str], expected: str
+) -> None:
+    """Read when a process starts: later it would be too late."""
+    ended = subprocess.run(
+        [sys.executable, "-c", BEGAN_WITH],
+        env=os.environ | given, capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert ended.stdout.strip() == f"['MALLOC_ARENA_MAX={expected}']"

@@ -21,9 +21,9 @@ from search.results.figures import confirmed_figure, importance_figure, small_fr
 from search.results.figures.printed import WIDTH, printed, with_knee
 from search.results.html import report_figures
 from search.results.images import SCALE, check_images, file_names, write_images
+from tests.chromium import lacking
 from tests.search.records import study, trial
 from tests.search.results.run_directories import write_run
-from tests.search.results.test_browser import lacking
 from tests.search.results.test_comparison import member, run
 
 SVG = "{http://www.w3.org/2000/svg}"
