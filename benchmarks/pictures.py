@@ -1,6 +1,6 @@
 """Take a picture of a report's front, or of a trial opened in it, for the documentation.
 
-``python -m benchmarks.pictures RUN/report.html OUT.png [--figure front | --trial N]``
+``python -m benchmarks.pictures RUN/report.html OUT.png [--figure front | --part CSS | --trial N]``
 
 Needs Chromium on the path. Of the page over several tasks ``--figure front-rte`` and so on.
 """
@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("out", type=Path, metavar="OUT.png")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--figure", default="front", help="name of the figure (default: front)")
+    what.add_argument("--part", metavar="CSS", help="any part of the page, as in '#parallel'")
     what.add_argument("--trial", type=int, metavar="N", help="the page beside this trial, opened")
     parser.add_argument("--width", type=int, default=1000, help="of the page in pixels")
     options = parser.parse_args(arguments)
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The tool bar of a plot appears under the pointer alone.
         page.mouse.move(0, 0)
         options.out.parent.mkdir(parents=True, exist_ok=True)
-        place = page.locator(f"[data-figure='{options.figure}']")
+        place = page.locator(options.part or f"[data-figure='{options.figure}']")
         if options.trial is None:
             place.screenshot(path=options.out)
         else:
