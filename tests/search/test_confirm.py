@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from search import tracked
-from search.confirm import Confirming, copied_to, main, worth_confirming
+from search.confirm import main
+from search.confirming import Confirming, copied_to, worth_confirming
 from search.engine.run_directory import RunDirectory
 from search.engine.runs import Run
 from search.results.confirmed import Confirmation
