@@ -92,7 +92,13 @@ def _nothing_complete(study: StudyRecord) -> str:
         for state in ("running", "paused", "waiting", "pruned", "failed")
         if (count := len([t for t in study.trials if t.state == state]))
     ]
-    return "No trial is complete yet" + (f": {', '.join(counts)}." if counts else ".")
+    text = "No trial is complete yet" + (f": {', '.join(counts)}." if counts else ".")
+    reasons = Counter(trial.reason for trial in study.in_state("failed") if trial.reason)
+    if not reasons:
+        return text
+    ((reason, times),) = reasons.most_common(1)
+    often = f"{times} of the failures say" if times < sum(reasons.values()) else "The failures say"
+    return f"{text} {often}: {reason.strip().splitlines()[0]}"
 
 
 def _best(best: TrialRecord, study: StudyRecord) -> str:

@@ -96,6 +96,7 @@ def write_report(
         "timed": any(name.endswith("_seconds") for name in study.objectives),
         "slots_caption": slots_caption(study, alone),
         "saving": saving_in_words(study.trials),
+        "front_drawn": bool(figures["front"].data),
         "front_table": front_table(study),
         "axes": blocks["catalogue"]["axes"],
         "trials_table": trials_table(study),

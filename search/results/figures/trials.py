@@ -12,6 +12,7 @@ from search.results.figures.thinning import thinned
 from search.results.measured import final
 
 HEIGHT = 400
+_FEW = 12
 
 
 def trials_figure(study: StudyRecord) -> go.Figure:
@@ -44,6 +45,9 @@ def trials_figure(study: StudyRecord) -> go.Figure:
         xaxis={"title": {"text": "trial"}, "range": padded([0, len(study.trials) - 1], 0.03)},
         yaxis={"title": {"text": escaped(study.metric)}, "visible": bool(scores)},
     )
+    if len(study.trials) <= _FEW:
+        # There is no trial one and a half.
+        figure.update_xaxes(dtick=1)
     if scores:
         figure.update_layout(yaxis_range=padded(list(scores.values()), 0.08))
     if len(scores) < len(study.trials):

@@ -48,6 +48,13 @@ def test_without_a_complete_trial_it_only_counts(trial: Maker, study: Maker) -> 
     assert text == "No trial is complete yet: 1 running, 2 pruned."
 
 
+def test_if_all_failed_it_is_said_why(study: Maker, trial: Maker) -> None:
+    failed = [trial(0, "failed", reason="out of memory\nTraceback"), trial(1, "failed", reason="x")]
+    text = words(study(*failed, trial(2, "failed", reason="out of memory\nTraceback")))
+    assert text == "No trial is complete yet: 3 failed. 2 of the failures say: out of memory"
+    assert words(study(failed[0])).endswith("1 failed. The failures say: out of memory")
+
+
 def test_several_single_runs_are_called_what_they_are(trial: Maker, study: Maker) -> None:
     assert "other seeds" in words(study(trial(0), trial(1)))
     assert "other seeds" not in words(study(trial(0)))

@@ -186,6 +186,9 @@ def test_text_of_users_makes_no_element(
 def test_an_empty_study_has_a_report(study: Maker, tmp_path: Path) -> None:
     text = Page(report(study(), tmp_path)).text
     assert "No trial is complete yet." in text
+    # Nothing is explained that is not there.
+    assert "On the front: every complete trial" not in text
+    assert "How much of the space" not in text
     assert "No trial yet." in text
 
 
