@@ -21,7 +21,8 @@ from tests.waiting import until
 ROOT = Path(__file__).resolve().parents[1]
 NETWORK = "10.77.0"
 BRIDGE = "afl-bridge"
-TRIED = "afl-tried"
+# Of this process: several try at the same time, and a name is there once.
+TRIED = f"afl-t{os.getpid()}"[:12]
 NEEDED = ("unshare", "setpriv", "nsenter", "ip", "rsync", "ssh", "ssh-keygen")
 SSHD = "/usr/sbin/sshd"
 
