@@ -22,6 +22,7 @@ from search.engine.run_directory import RunDirectory  # noqa: E402 - see search.
 from search.engine.runs import Run  # noqa: E402
 from search.environment import WRONG_INPUT  # noqa: E402
 from search.record import StudyRecord  # noqa: E402
+from search.results.adapters import with_adapters  # noqa: E402
 from search.results.comparison import (  # noqa: E402
     as_markdown,
     compare_methods,
@@ -173,14 +174,10 @@ def _table(root: Path) -> int:
 
 def _read(directory: RunDirectory) -> tuple[StudyRecord, list[Confirmation]]:
     study = directory.open_study()
-    trials = [
-        dataclasses.replace(trial, adapter=f"adapters/{trial.number}")
-        if (directory.adapters / str(trial.number)).is_dir()
-        else trial
-        for trial in study.trials()
-    ]
     record = dataclasses.replace(
-        study.record(trials), importances=importances(study), disk_bytes=directory.bytes
+        with_adapters(study.record(study.trials()), directory.root),
+        importances=importances(study),
+        disk_bytes=directory.bytes,
     )
     study.close()
     return record, read_confirmations(directory.root)

@@ -23,11 +23,11 @@ from search.console.encoding import make_legible  # noqa: E402
 from search.console.live import LiveView, Watched  # noqa: E402
 from search.console.plain import PlainView  # noqa: E402
 from search.console.summary import print_overview, print_summary  # noqa: E402
-from search.engine.run_directory import RunDirectory  # noqa: E402
 from search.engine.runs import Run  # noqa: E402
 from search.engine.study import SearchStudy  # noqa: E402
 from search.environment import INTERRUPTED, WRONG_INPUT  # noqa: E402
 from search.record import StudyRecord, TrialRecord  # noqa: E402
+from search.results.adapters import with_adapters  # noqa: E402
 from search.spec import SpecError  # noqa: E402
 from search.spec.schema import Budget  # noqa: E402
 from search.writing import shown  # noqa: E402
@@ -75,7 +75,7 @@ def _summarise(run: Run, studies: Sequence[SearchStudy], console: Console) -> No
     """What the run has come to, as its driver says it in the end."""
     size, place = run.directory.bytes, shown(run.root)
     records = [
-        dataclasses.replace(_with_adapters(_record(study), directory), disk_bytes=size)
+        dataclasses.replace(with_adapters(_record(study), directory.root), disk_bytes=size)
         for study, directory in zip(studies, run.begun.values(), strict=True)
     ]
     again = None
@@ -89,17 +89,6 @@ def _summarise(run: Run, studies: Sequence[SearchStudy], console: Console) -> No
         print_overview(records, run.root, size, uri, [None] * len(records), again, console)
     else:
         print_summary(records[0], run.root, uri, None, again, console)
-
-
-def _with_adapters(study: StudyRecord, directory: RunDirectory) -> StudyRecord:
-    """With the folder of each adapter that is kept."""
-    trials = [
-        dataclasses.replace(trial, adapter=f"{directory.adapters.name}/{trial.number}")
-        if (directory.adapters / str(trial.number)).is_dir()
-        else trial
-        for trial in study.trials
-    ]
-    return dataclasses.replace(study, trials=tuple(trials))
 
 
 def _watch_there(run: str, file: Path) -> int:

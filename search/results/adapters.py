@@ -10,6 +10,7 @@ from search.pareto.front import front
 from search.record import StudyRecord, TrialRecord
 from search.store import Store
 
+_FOLDER = "adapters"
 #: What makes an adapter, a head or a whole model; optimizer and random state stay behind.
 ADAPTER_FILES = (
     "aflora.json",
@@ -39,13 +40,30 @@ def collect_adapters(study: StudyRecord, root: Path, store: Store) -> StudyRecor
     members = {trial.number for trial in front(study.trials, list(study.objectives))}
     trials = []
     for trial in study.trials:
-        folder = Path("adapters") / str(trial.number)
+        folder = Path(_FOLDER) / str(trial.number)
         if trial.number in members:
             _copy(trial, root, store, folder)
             trials.append(dataclasses.replace(trial, adapter=folder.as_posix()))
         else:
             _remove(root / folder)
             trials.append(trial)
+    return dataclasses.replace(study, trials=tuple(trials))
+
+
+def with_adapters(study: StudyRecord, root: Path) -> StudyRecord:
+    """The study with the folder of each adapter that is kept; nothing is written.
+
+    Args:
+        study: as it is now.
+        root: directory of the study.
+    """
+    folders = {trial.number: f"{_FOLDER}/{trial.number}" for trial in study.trials}
+    trials = [
+        dataclasses.replace(trial, adapter=folders[trial.number])
+        if (root / folders[trial.number]).is_dir()
+        else trial
+        for trial in study.trials
+    ]
     return dataclasses.replace(study, trials=tuple(trials))
 
 

@@ -13,7 +13,7 @@ from search.record import TrialRecord
 from search.results.figures.front import corners_of
 from search.results.figures.hover import escaped, short, trial_text
 from search.results.figures.plane import Plane, plane_of
-from search.results.figures.style import GREY, HUES, new_figure, say
+from search.results.figures.style import GREY, HUES, new_figure, say, time_unit
 from search.results.figures.thinning import thinned
 from search.results.overlay import Overlay, Side
 from search.results.units import title
@@ -22,7 +22,6 @@ FRONTS_HEIGHT, VOLUME_HEIGHT = 520, 360
 # A run's colour, symbol and dash by its place: never told apart by colour alone.
 _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "star", "pentagon", "hexagon")
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
-_UNITS = (("h", 3600.0), ("min", 60.0), ("s", 1.0))
 _MOST_DOMINATED = 300
 _NOBODY = "No trial is complete yet."
 
@@ -131,7 +130,7 @@ def overlaid_volume_figure(overlay: Overlay) -> go.Figure:
     if not any(side.history for side in overlay.sides):
         say(figure, _NOBODY)
         return figure
-    unit, seconds = next((entry for entry in _UNITS if longest >= 2 * entry[1]), _UNITS[-1])
+    unit, seconds = time_unit(longest)
     for index, side in enumerate(overlay.sides):
         if not side.history:
             continue
