@@ -14,7 +14,7 @@ from ray.cluster_utils import Cluster
 
 from search.trial.packed import CACHE, pack
 from tests.conftest import MINILM
-from tests.integration.test_search import SMALL
+from tests.integration.small_search import SMALL
 
 ROOT = Path(__file__).resolve().parents[2]
 
