@@ -167,18 +167,21 @@ def _run(options: argparse.Namespace) -> int:
             return 0
 
         # Ray and MLflow take seconds to import; mistakes are told before.
-        with startup.step("loading Ray and MLflow"):
+        with startup.step("loading Ray"):
+            from search.engine.where import connecting
+        ray = held.enter_context(connecting(options.address, options.local))
+        # Ray's processes start meanwhile.
+        with startup.step("loading MLflow"):
             from search.driver import Driver, deposed_by_another
             from search.engine.capacity import Capacity, read_plan
             from search.engine.checkpoints import Checkpoints
             from search.engine.snapshots import Snapshots
-            from search.engine.where import connected
             from search.nodes import check_nodes, check_shared
             from search.part import Part, seconds_worked, write_space
             from search.store import same_place
 
         with startup.step("starting Ray" if options.local else "looking for Ray, or starting it"):
-            place = held.enter_context(connected(options.address, options.local))
+            place = ray.result()
         with startup.step("comparing the nodes"):
             check_nodes()
         wanted = loaded.space.resources

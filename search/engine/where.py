@@ -6,9 +6,9 @@ import logging
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from io import StringIO
 from urllib.parse import urlsplit
 
 import ray
@@ -35,22 +35,34 @@ class Place:
 
 
 @contextmanager
-def connected(address: str | None, local: bool) -> Iterator[Place]:
-    """Connect to Ray, and leave it in the end.
+def connecting(address: str | None, local: bool) -> Iterator[Future[Place]]:
+    """Connect to Ray while the caller does something else, and leave it in the end.
 
     In this order: ``--local``; ``--address``; ``RAY_ADDRESS``; a Ray that runs on this machine;
     one that is started here. The Ray that another search has started for itself does not count: it
     ends with that search.
 
+    Yields:
+        The place, when it is known; SpecError is what an address where nothing answers comes to.
+    """
+    prepare_environment()
+    # Ray's processes end with the thread that started them.
+    with ThreadPoolExecutor(1, thread_name_prefix="ray") as thread:
+        try:
+            yield thread.submit(_connect, address, local)
+        finally:
+            thread.submit(ray.shutdown).result()
+
+
+@contextmanager
+def connected(address: str | None, local: bool) -> Iterator[Place]:
+    """Connect to Ray as :func:`connecting` does, and wait for it.
+
     Raises:
         SpecError: an address was given and nothing answers there.
     """
-    prepare_environment()
-    place = _connect(address, local)
-    try:
-        yield place
-    finally:
-        ray.shutdown()
+    with connecting(address, local) as place:
+        yield place.result()
 
 
 def _connect(address: str | None, local: bool) -> Place:
@@ -124,11 +136,10 @@ def _bound_cpus() -> dict[str, int]:
 
 def _init(**arguments: object) -> None:
     """Connect without Ray's own words on the terminal."""
-    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-        ray.init(
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            configure_logging=True,
-            runtime_env={"env_vars": prepare_environment()},
-            **arguments,
-        )
+    ray.init(
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        configure_logging=True,
+        runtime_env={"env_vars": prepare_environment()},
+        **arguments,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -43,7 +43,8 @@ def smallest_and_largest(loaded: LoadedSpace, task: Task) -> tuple[Size, Size]:
     """
     try:
         config = read_config(loaded.space.model)
-        empty = empty_classifier(config, task)
+        # Read from bytes it is new again in a sixth of the time that a deep copy takes.
+        empty = pickle.dumps(empty_classifier(config, task))
     except NotFound as error:
         raise loaded.error(Mistake("model", str(error))) from None
     except ValueError as error:
@@ -55,7 +56,8 @@ def smallest_and_largest(loaded: LoadedSpace, task: Task) -> tuple[Size, Size]:
     for method, settings in _corners(loaded):
         try:
             start, floor = counts_at_start(
-                TrialSettings.model_validate(settings), copy.deepcopy(empty)
+                TrialSettings.model_validate(settings),
+                pickle.loads(empty),  # noqa: S301 - of our own making, above
             )
             sizes.append(Size(settings, start, floor))
         except ValueError as error:
