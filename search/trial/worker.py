@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import torch
-import transformers
 from ray import tune
 
 from search.record import CheckpointNote, RungReport
@@ -19,6 +16,7 @@ from search.spec.settings import TrialSettings
 from search.store import Store
 from search.trial.data import TaskData
 from search.trial.delivery import Delivery, placed
+from search.trial.process import settle
 from search.trial.training import TrialJob, run_trial
 
 #: key of a result under which the report lies as JSON: Ray flattens and copies everything else
@@ -51,11 +49,7 @@ def train(
         store: of the run's checkpoints.
         heartbeats: actor that is told that the trial takes steps.
     """
-    # Set here, in the thread that trains; by default each process takes every core.
-    torch.set_num_threads(threads)
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
+    settle(threads)
 
     def report(rung: RungReport, folder: Path) -> None:
         files = [path for path in folder.rglob("*") if path.is_file()]

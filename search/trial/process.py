@@ -1,0 +1,34 @@
+"""A process that trains one configuration after the other."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import os
+
+import torch
+import transformers
+
+
+def settle(threads: int) -> None:
+    """Prepare the thread that trains, and its process.
+
+    Args:
+        threads: CPU threads to use; by default each process takes every core.
+    """
+    torch.set_num_threads(threads)
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    _keep_imports()
+
+
+@functools.cache
+def _keep_imports() -> None:
+    """Leave out what is there so far when garbage is looked for.
+
+    It is the modules that were imported, half a million objects that stay, and Trainer has all of
+    them looked at before every training. Once only: of a later trial there is garbage to be found.
+    """
+    gc.collect()
+    gc.freeze()

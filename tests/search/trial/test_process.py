@@ -1,0 +1,50 @@
+"""What a process that trains keeps, and what it lets go."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from search.trial import process
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    process._keep_imports.cache_clear()
+    yield
+    torch.set_num_threads(threads)
+    gc.unfreeze()
+    process._keep_imports.cache_clear()
+
+
+class Model:
+    """Refers to itself, as modules and their hooks do."""
+
+    def __init__(self) -> None:
+        self.me = self
+
+
+def test_imports_are_left_out_when_garbage_is_looked_for() -> None:
+    process.settle(1)
+    assert gc.get_freeze_count() > 100_000
+    assert torch.get_num_threads() == 1
+
+
+def test_what_a_later_trial_leaves_is_found() -> None:
+    """Also where something still held it when the next trial began."""
+    gc.disable()
+    try:
+        process.settle(1)
+        model = Model()
+        gone = weakref.ref(model)
+        process.settle(1)
+        del model
+        gc.collect()
+        assert gone() is None
+    finally:
+        gc.enable()
