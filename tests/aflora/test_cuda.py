@@ -1,6 +1,7 @@
 """The same training on a GPU; skipped where there is none."""
 
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -53,11 +54,11 @@ def test_fp16_with_a_scaler_trains_and_freezes() -> None:
 
 
 def test_bf16_autocast_compiled_trains_and_freezes() -> None:
-    model = adapted().cuda()
+    model: Any = adapted().cuda()
     model.config.problem_type = "single_label_classification"
     torch._dynamo.reset()
     with torch._dynamo.config.patch(recompile_limit=2, fail_on_recompile_limit_hit=True):
-        compiled = torch.compile(model)
+        compiled: Any = torch.compile(model)
         freezer = Freezer.for_model(compiled, STEPS)
         autocast = partial(torch.autocast, "cuda", torch.bfloat16)
         train(compiled, freezer, adamw(model), batches=on_gpu, autocast=autocast)

@@ -45,6 +45,7 @@ def test_two_processes_train_as_one_with_both_their_batches(how: str, tmp_path: 
         callback = AFLoRACallback(clip=0.5)
         alone = trainer(tmp_path / "alone", callback)
         alone.train()
+        assert alone.model is not None
         model, freezer = alone.model, callback.freezer
     assert freezer.frozen_at
     assert freezer.frozen_at == {
@@ -73,7 +74,7 @@ def test_deepspeed_is_refused_wherever_it_shows_itself() -> None:
         freezer.step(0, zero)
     around = type("AcceleratedOptimizer", (), {"optimizer": zero})()
     with pytest.raises(ValueError, match="DeepSpeedZeroOptimizer"):
-        freezer.step(0, around)  # type: ignore[arg-type]
+        freezer.step(0, around)
     next(model.parameters()).ds_id = 0  # type: ignore[attr-defined]
     with pytest.raises(ValueError, match=r"ZeRO has partitioned bert\.embeddings"):
         Freezer.for_model(model, STEPS)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -121,7 +122,7 @@ def test_models_that_share_a_backbone_are_merged_apart() -> None:
             nn.init.normal_(parameter, std=0.5)
     batch = tiny_batch()
     expected = [model(**batch).logits for model in (first, second)]
-    merged = aflora.merge(first)
+    merged: Any = aflora.merge(first)
     assert merged.bert.encoder.layer[0].output.dense.weight is not weight
     assert (
         merged.bert.embeddings.word_embeddings.weight

@@ -11,6 +11,7 @@ from torch import nn
 import aflora
 from aflora import AFLoRAConfig, Epochs, FreezeConfig, Freezer
 from aflora.adapter import Projection
+from aflora.config import Rule, Score
 from tests.tiny_models import tiny_model
 
 TOTAL = 24
@@ -46,13 +47,15 @@ def edges(start: float, end: float) -> tuple[int, int]:
     return math.floor(start * TOTAL + 0.5), math.floor(end * TOTAL + 0.5)
 
 
-rules = st.sampled_from(["paper", "official"])
-scores = st.sampled_from(["gradient", "weight_gradient", "gradient_over_weight", "magnitude"])
+rules: st.SearchStrategy[Rule] = st.sampled_from(["paper", "official"])
+scores: st.SearchStrategy[Score] = st.sampled_from(
+    ["gradient", "weight_gradient", "gradient_over_weight", "magnitude"]
+)
 
 
 @given(rules, st.integers(1, 7), st.floats(0, 0.4), st.floats(0.5, 1))
 def test_all_is_frozen_at_the_end_and_nothing_before_the_start(
-    rule: str, interval: int, start: float, end: float
+    rule: Rule, interval: int, start: float, end: float
 ) -> None:
     config = FreezeConfig(rule, start=start, end=end, interval=interval)
     if interval > edges(start, end)[1] - edges(start, end)[0]:
@@ -144,7 +147,7 @@ def test_a_weight_of_zero_scores_nothing_under_official_alone() -> None:
 
 
 @pytest.mark.parametrize(("rule", "expected"), [("paper", 12), ("official", 13)])
-def test_what_is_left_freezes_at_the_end_though_it_is_no_look(rule: str, expected: int) -> None:
+def test_what_is_left_freezes_at_the_end_though_it_is_no_look(rule: Rule, expected: int) -> None:
     """The authors' code looks at every step once t > T - t_f, the paper's rule from T - t_f on."""
     config = FreezeConfig(  # so slow a start that nothing freezes before the end
         rule, start=0.0, end=0.5, interval=5, exponent=50, exponent_of="frozen"
@@ -191,7 +194,7 @@ def test_a_matrix_that_the_loss_does_not_reach_freezes_first() -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize("rule", ["paper", "official"])
 def test_a_gradient_that_is_no_number_never_enters_a_score(
-    rule: str, value: float, caplog: pytest.LogCaptureFixture
+    rule: Rule, value: float, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = FreezeConfig(rule, start=0.3, end=0.9, interval=3)
     freezer = Freezer(matrices(), config, TOTAL)
@@ -221,7 +224,7 @@ def test_a_damaged_state_changes_nothing() -> None:
 @settings(max_examples=30)
 @given(rules, scores, st.integers(0, TOTAL), st.integers(1, 5), st.sampled_from([None, 0, 1, 3]))
 def test_stopping_at_any_step_and_going_on_gives_the_same_timeline(
-    rule: str, score: str, stop: int, interval: int, window: int | None
+    rule: Rule, score: Score, stop: int, interval: int, window: int | None
 ) -> None:
     config = FreezeConfig(rule, score, start=0.1, end=0.8, interval=interval, window=window)
     whole = Freezer(matrices(), config, TOTAL)
@@ -286,7 +289,9 @@ def with_about(state: dict[str, torch.Tensor], **change: Any) -> dict[str, torch
         ({"settings": {}}, "saved with rule = None, this freezer has 'paper'"),
     ],
 )
-def test_a_damaged_state_is_refused_and_nothing_has_changed(change: dict, message: str) -> None:
+def test_a_damaged_state_is_refused_and_nothing_has_changed(
+    change: dict[str, Any], message: str
+) -> None:
     freezer = Freezer(matrices(), FreezeConfig(start=0.0, end=0.5, interval=1), TOTAL)
     before = freezer.state_dict()
     with pytest.raises(ValueError, match="freezer") as caught:
@@ -316,7 +321,9 @@ def test_scores_that_are_no_numbers_are_refused() -> None:
         ({}, 2 * TOTAL, f"total_steps = {TOTAL}, this freezer has {2 * TOTAL}"),
     ],
 )
-def test_a_state_of_other_settings_is_refused(settings: dict, total: int, message: str) -> None:
+def test_a_state_of_other_settings_is_refused(
+    settings: dict[str, Any], total: int, message: str
+) -> None:
     given = {"start": 0.0, "end": 0.5, "interval": 1} | settings
     freezer = Freezer(matrices(), FreezeConfig(**given), total)
     with pytest.raises(ValueError, match="was saved with") as caught:

@@ -154,7 +154,7 @@ def test_autocast_computes_the_thin_products_in_half_precision() -> None:
 @pytest.mark.parametrize("reentrant", [False, True])
 def test_gradient_checkpointing_changes_nothing(reentrant: bool) -> None:
     model, freezer = trained(adapted())
-    lean = adapted()
+    lean: Any = adapted()
     lean.activation_checkpointing_enable(
         activation_checkpointing_kwargs={"use_reentrant": reentrant}
     )
@@ -177,12 +177,12 @@ def test_compiled_code_is_compiled_anew_at_most_once_a_freezing_event() -> None:
 
     expected, expected_freezer = trained(adapted())
     torch._dynamo.reset()
-    model = adapted()
+    model: Any = adapted()
     # Else transformers finds it out in the first pass, and the second is compiled anew.
     model.config.problem_type = "single_label_classification"
     # Fewer recompilations than freezing events; giving up, silent by default, is an error here.
     with torch._dynamo.config.patch(recompile_limit=2, fail_on_recompile_limit_hit=True):
-        compiled = torch.compile(model, backend=counting, fullgraph=True)
+        compiled: Any = torch.compile(model, backend=counting, fullgraph=True)
         freezer = Freezer.for_model(compiled, STEPS)
         optimizer = adamw(model)
         train(compiled, freezer, optimizer, range(1))
@@ -203,7 +203,7 @@ def test_a_frozen_matrix_costs_no_product_of_its_own() -> None:
         x = torch.randn(7, 24, requires_grad=below)
         with FlopCounterMode(display=False) as counter:
             layer(x).sum().backward()
-        return counter.get_total_flops()
+        return int(counter.get_total_flops())
 
     for below in (True, False):
         layer = AFLoRALinear(nn.Linear(24, 10), 3)
@@ -241,7 +241,7 @@ def test_compilation_is_never_given_up_silently(how: str) -> None:
         freeze=FreezeConfig(start=0.05, end=0.9, interval=1),
     )
     torch.manual_seed(2)
-    model = aflora.adapt(tiny_model("bert"), config)
+    model: Any = aflora.adapt(tiny_model("bert"), config)
     model.config.problem_type = "single_label_classification"
     with torch._dynamo.config.patch(recompile_limit=4, fail_on_recompile_limit_hit=True):
         if how == "layer by layer":

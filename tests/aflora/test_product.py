@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -71,7 +73,7 @@ def test_values_and_gradients_equal_those_of_the_products_as_they_are_written(
 
 @pytest.mark.parametrize(("rows", "rank"), [(FEW, 2), (MANY, 2), (MANY, 16)])
 def test_a_layer_of_gpt2_whose_weight_is_transposed(rows: int, rank: int) -> None:
-    base = Conv1D(12, 8).double().requires_grad_(False)
+    base: Any = Conv1D(12, 8).double().requires_grad_(False)
     _, x, a, b = made(rows, rank)
     found = low_rank_linear(base, x, a, b)
     torch.testing.assert_close(found, base(x) + F.linear(F.linear(x, a), b))

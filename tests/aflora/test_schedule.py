@@ -1,11 +1,14 @@
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aflora import Epochs, FreezeConfig, Schedule
+from aflora.config import Fraction
 
+exponents_of: st.SearchStrategy[Fraction] = st.sampled_from(["remaining", "frozen"])
 schedules = (
     st.integers(1, 400)
     .flatmap(
@@ -14,7 +17,7 @@ schedules = (
             st.integers(0, total),
             st.integers(0, total),
             st.floats(0.5, 5),
-            st.sampled_from(["remaining", "frozen"]),
+            exponents_of,
         )
     )
     .filter(lambda t: t[1] != t[2])
@@ -61,7 +64,9 @@ def test_the_authors_variant_for_gsm8k_freezes_slowly_at_first() -> None:
         ({"end": Epochs(11)}, "end is 11 epochs, step 110, but the training has 100 steps"),
     ],
 )
-def test_a_schedule_that_does_not_fit_the_training_is_refused(change: dict, message: str) -> None:
+def test_a_schedule_that_does_not_fit_the_training_is_refused(
+    change: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         Schedule.of(FreezeConfig(**change), 100, steps_per_epoch=10)
 

@@ -13,6 +13,7 @@ from benchmarks import replay
 from benchmarks.alternatives import SyneTuneJudge, _places, stock_search
 from benchmarks.curve_table import CurveTable
 from search.record import Rung
+from search.spec import load_space
 from search.spec.schema import Sampler
 from tests.benchmarks.test_curve_table import made_table
 from tests.search.engine.curves import TREE
@@ -45,7 +46,7 @@ def contest(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, repla
     table = made_table(folder, 16)
     space = folder / "space.yaml"
     space.write_text(SPACE)
-    loaded = replay.load_space(space)
+    loaded = load_space(space)
     rows = CurveTable.read(table, loaded.tree)
     bound = replay._bound(rows, list(loaded.space.objectives))
     return table, space, replay.Contest(loaded, rows, 2, bound)

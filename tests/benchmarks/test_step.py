@@ -20,7 +20,7 @@ def test_steps_that_were_disturbed_do_not_count() -> None:
 
 
 def test_all_variants_step_on_one_backbone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SHAPES, "tiny", lambda: tiny_model("bert"))  # type: ignore[arg-type]
+    monkeypatch.setitem(SHAPES, "tiny", lambda: tiny_model("bert"))
     monkeypatch.setattr("benchmarks.step.VOCABULARY", 50)
     monkeypatch.setattr("benchmarks.step.LEAST_TOKEN", 5)
     names = [name for name in VARIANTS if "VeRA" not in name]

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -68,7 +69,7 @@ LORA = {"rank": 8, "learning_rate": 1e-3}
     ],
 )
 def test_a_space_that_cannot_run_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: dict, message: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any], message: str
 ) -> None:
     assert message in run(tmp_path, capsys, space(tmp_path, **change))
 
@@ -120,7 +121,7 @@ def test_data_without_the_needed_columns_is_refused(
     ids=["model", "data"],
 )
 def test_a_hub_that_cannot_be_reached_is_told_within_20_s_with_the_way_out(
-    tmp_path: Path, change: dict, place: str, name: str, way_out: str
+    tmp_path: Path, change: dict[str, Any], place: str, name: str, way_out: str
 ) -> None:
     path = space(tmp_path, **change)
     before = sorted(tmp_path.rglob("*"))

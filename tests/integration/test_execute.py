@@ -7,7 +7,7 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +80,16 @@ def run(
     engine = engine_on(
         new_study(directory.root, objectives), sampler=Sampler(name="random"), **change
     )
+
+    def discard(checkpoints: Sequence[str]) -> None:
+        for path in checkpoints:
+            store.delete(path)
+
     with connected(None, local=True):
         execute(
             alone(engine, directory.root),
             store,
-            lambda checkpoints: [store.delete(path) for path in checkpoints],
+            discard,
             worker,
             {"folder": str(tmp_path / "logs"), "falling": falling},
             {"CPU": 1},

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,7 +51,7 @@ def connecting(address: str = "", local: bool = False, **env: str) -> Iterator[l
 
 
 @pytest.fixture(scope="module")
-def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, str]]]:
+def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, Any]]]:
     """Address of a Ray started as a user would, and the environment in which it is found."""
     # Sockets live below this folder; their paths must be short.
     env = {
@@ -79,25 +80,25 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[s
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def test_a_given_address_wins_over_what_else_is_there(head: tuple[str, dict[str, str]]) -> None:
+def test_a_given_address_wins_over_what_else_is_there(head: tuple[str, dict[str, Any]]) -> None:
     address, env = head
     with connecting(address, RAY_ADDRESS="127.0.0.1:1", **env) as told:
         assert told == [f"on {address}: --address was given", "False", address]
 
 
-def test_the_environment_names_a_ray(head: tuple[str, dict[str, str]]) -> None:
+def test_the_environment_names_a_ray(head: tuple[str, dict[str, Any]]) -> None:
     address, env = head
     with connecting(RAY_ADDRESS=address, **env) as told:
         assert told == [f"on {address}: RAY_ADDRESS is set", "False", address]
 
 
-def test_a_ray_that_runs_here_is_taken(head: tuple[str, dict[str, str]]) -> None:
+def test_a_ray_that_runs_here_is_taken(head: tuple[str, dict[str, Any]]) -> None:
     address, env = head
     with connecting(**env) as told:
         assert told == ["on the Ray that was running on this machine", "False", address]
 
 
-def test_local_starts_its_own_whatever_is_there(head: tuple[str, dict[str, str]]) -> None:
+def test_local_starts_its_own_whatever_is_there(head: tuple[str, dict[str, Any]]) -> None:
     address, env = head
     with connecting(local=True, RAY_ADDRESS=address, **env) as told:
         assert told[:2] == ["on this machine: --local was given", "True"]
@@ -106,7 +107,7 @@ def test_local_starts_its_own_whatever_is_there(head: tuple[str, dict[str, str]]
 
 def test_the_ray_of_another_search_is_left_alone() -> None:
     """It ends with that search."""
-    env = {"RAY_TMPDIR": f"/tmp/ray-{os.getpid()}-other"}
+    env: dict[str, Any] = {"RAY_TMPDIR": f"/tmp/ray-{os.getpid()}-other"}
     with connecting(local=True, **env) as first, connecting(**env) as second:
         assert second[:2] == ["on this machine: no Ray was running here", "True"]
         assert second[2] != first[2]
@@ -135,7 +136,7 @@ def test_an_address_where_nothing_answers_is_refused(
 
 @pytest.mark.slow
 def test_a_ray_that_asks_for_a_token_says_how_to_give_it(
-    head: tuple[str, dict[str, str]],
+    head: tuple[str, dict[str, Any]],
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,

@@ -12,6 +12,7 @@ from search import report
 from search.record import StudyRecord
 from search.results.overlay_page import is_overlay_page
 from search.side_by_side import distinct_names
+from search.spec.objectives import Direction
 from tests.search.records import study, trial
 from tests.search.results.run_directories import write_run
 
@@ -75,7 +76,7 @@ def test_what_cannot_be_compared_is_told_before_anything_is_written(
     write_run(folder / "a", record())
     write_run(folder / "f1", record(metric="f1"))
     write_run(folder / "cola", record("cola"))
-    two = {"score": "max", "trainable_params": "min"}
+    two: dict[str, Direction] = {"score": "max", "trainable_params": "min"}
     write_run(folder / "two", dataclasses.replace(study(), objectives=two))
     write_run(folder / "several", record("rte"), record("cola"))
     (folder / "empty").mkdir()

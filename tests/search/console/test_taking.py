@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from search.console.taking import worth_taking
 from search.results.catalogue import catalogue
 from tests.search.records import study, trial
 
-HEAD = {"params": 0.0, "seconds": 1.0, "label": "head"}
+HEAD: dict[str, Any] = {"params": 0.0, "seconds": 1.0, "label": "head"}
 
 
 def test_it_is_the_knee_that_the_report_marks() -> None:

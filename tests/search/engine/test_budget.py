@@ -71,7 +71,7 @@ def test_a_stagnated_search_lets_its_trials_finish(tmp_path: Path) -> None:
     budget = Budget(trials=500, stagnation=Stagnation(trials=6, epsilon=0.01))
 
     def flat(settings: Mapping[str, Any], number: int) -> Sequence[Step]:
-        same = {"score": 0.5, "trainable_params": 10.0, "train_flops": 1e3}
+        same: dict[str, Any] = {"score": 0.5, "trainable_params": 10.0, "train_flops": 1e3}
         return [Step(5.0, report(settings, index, **same)) for index in (1, 2, 3, 4)]
 
     study = new_study(tmp_path)
@@ -91,7 +91,11 @@ def test_a_search_that_still_grows_does_not_stagnate(tmp_path: Path) -> None:
     budget = Budget(trials=14, stagnation=Stagnation(trials=3, epsilon=0.0))
 
     def growing(settings: Mapping[str, Any], number: int) -> Sequence[Step]:
-        value = {"score": 0.1 + 0.05 * number, "trainable_params": 10.0, "train_flops": 1e3}
+        value: dict[str, Any] = {
+            "score": 0.1 + 0.05 * number,
+            "trainable_params": 10.0,
+            "train_flops": 1e3,
+        }
         return [Step(5.0, report(settings, index, **value)) for index in (1, 2, 3, 4)]
 
     study = new_study(tmp_path)

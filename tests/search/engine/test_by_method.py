@@ -13,7 +13,7 @@ from search.engine.study import SearchStudy
 from search.spec.schema import Budget, Pruner, Sampler
 from tests.search.engine.curves import RUNGS, curve, engine_on, new_study
 
-PER_METHOD = {"budget": Budget(trials_per_method=6)}
+PER_METHOD: dict[str, Any] = {"budget": Budget(trials_per_method=6)}
 
 
 def methods(study: SearchStudy) -> list[str]:
@@ -76,7 +76,8 @@ def test_a_method_learns_from_its_own_trials_alone(tmp_path: Path) -> None:
             if "lora" in settings["method"]:
                 for step in steps:
                     assert step.report is not None
-                    step.report.rung.measures["score"] += boost * number
+                    rung: Any = step.report.rung
+                    rung.measures["score"] += boost * number
             return steps
 
         simulate(engine_on(study, sampler=Sampler(startup=2), **PER_METHOD), biased, 1)
@@ -93,7 +94,8 @@ def test_a_method_is_pruned_among_its_own_trials_alone(tmp_path: Path) -> None:
         steps = curve(settings, number)
         for step in steps if "lora" in settings["method"] else ():
             assert step.report is not None
-            for values in (step.report.rung.measures, step.report.rung.projected):
+            rung: Any = step.report.rung
+            for values in (rung.measures, rung.projected):
                 values["score"] /= 10
                 values["trainable_params"] *= 1000
                 values["train_flops"] *= 1000

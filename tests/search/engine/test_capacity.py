@@ -26,7 +26,7 @@ PLAN: dict[str, Any] = {
 def nodes(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What Ray says of its nodes."""
     found: list[dict[str, Any]] = []
-    monkeypatch.setattr(capacity.ray, "nodes", lambda: found)
+    monkeypatch.setattr("ray.nodes", lambda: found)
     monkeypatch.setattr(capacity, "ASK_SECONDS", 0.0)
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ def test_sampler_and_pruner_keep_the_contract(
 ) -> None:
     names = dict(list(ALL.items())[:objectives])
     tree = FLAT if sampler == "grid" else TREE
-    change = {
+    change: dict[str, Any] = {
         "tree": tree,
         "sampler": Sampler(name=sampler, startup=3, **OPTIONS.get(sampler, {})),
         "trials": TRIALS,

@@ -11,7 +11,7 @@ import pytest
 from search.engine.failures import Failure
 from search.engine.simulate import Step, simulate
 from search.engine.study import SearchStudy
-from search.spec.distributions import Choice, Constant, Group
+from search.spec.distributions import Branch, Choice, Constant, Group
 from search.spec.schema import Failures, Pruner, Sampler
 from tests.search.engine.curves import FLAT, curve, engine_on, new_study, report
 
@@ -142,7 +142,7 @@ def test_a_configuration_that_failed_is_never_proposed_again(
     """Of twelve configurations one fails; drawn a hundred times, it comes up no more."""
     rank, rate = Choice((1, 2, 4)), Choice((1e-4, 1e-3, 3e-3, 1e-2))
     method = Group({"rank": rank, "modules": Constant(["query"])})
-    methods = FLAT.children["method"].__class__({"aflora": method}, nested=True)
+    methods = Branch({"aflora": method}, nested=True)
     tree = Group({"method": methods, "learning_rate": rate, "head_learning_rate": Choice((1e-3,))})
     change: dict[str, Any] = {
         "tree": tree,

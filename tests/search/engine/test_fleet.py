@@ -65,7 +65,7 @@ def test_a_report_goes_to_its_own_study(tmp_path: Path) -> None:
     fleet = Fleet([lane(tmp_path, "rte"), lane(tmp_path, "cola")])
     for name in ("rte", "cola"):
         assert fleet[name].engine.ask(0.0) is not None
-    scheduler = EngineScheduler(fleet, "001", [].extend)
+    scheduler = EngineScheduler(fleet, "001", list[str]().extend)
     trial = tune_trial(0, 0, study="cola")
     told = report(fleet["cola"].engine.record().trials[0].settings, 1).to_json()
     result = {"report": told, "checkpoint_dir_name": "checkpoint_000000"}
@@ -85,7 +85,7 @@ def test_a_study_that_is_over_stops_its_trials_and_no_others(
     assert over.engine.ask(0.0) is not None
     assert other.engine.ask(0.0) is not None
     over.engine.end("all trials failed in the same way")
-    stopper, scheduler = EngineStopper(fleet), EngineScheduler(fleet, "001", [].extend)
+    stopper, scheduler = EngineStopper(fleet), EngineScheduler(fleet, "001", list[str]().extend)
     assert not stopper.stop_all()
     decisions = {}
     for one in (over, other):
@@ -129,7 +129,7 @@ def test_a_trial_goes_on_from_its_checkpoint_in_the_folder_that_all_studies_shar
 
 
 def test_a_study_that_is_done_is_not_ended_early_while_others_go_on(tmp_path: Path) -> None:
-    hour = {"budget": Budget(trials=1, hours=1)}
+    hour: dict[str, Any] = {"budget": Budget(trials=1, hours=1)}
     done, other = lane(tmp_path, "rte", **hour), lane(tmp_path, "cola", **hour)
     fleet = Fleet([done, other])
     for one in (done, other):

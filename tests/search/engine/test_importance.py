@@ -25,7 +25,10 @@ def curve(settings: Mapping[str, Any], number: int) -> Sequence[Step]:
 
 def test_each_objective_has_what_decides_it(tmp_path: Path) -> None:
     study = new_study(tmp_path)
-    change = {"sampler": Sampler(name="random"), "pruner": Pruner(name="none", rungs=4)}
+    change: dict[str, Any] = {
+        "sampler": Sampler(name="random"),
+        "pruner": Pruner(name="none", rungs=4),
+    }
     simulate(engine_on(study, trials=60, **change), curve, 1)
     found = {(i.method, i.objective): i.parts for i in importances(study)}
     # What all trials have in common says nothing.
@@ -40,6 +43,9 @@ def test_each_objective_has_what_decides_it(tmp_path: Path) -> None:
 
 def test_nothing_is_said_of_few_trials(tmp_path: Path) -> None:
     study = new_study(tmp_path)
-    change = {"sampler": Sampler(name="random"), "pruner": Pruner(name="none", rungs=4)}
+    change: dict[str, Any] = {
+        "sampler": Sampler(name="random"),
+        "pruner": Pruner(name="none", rungs=4),
+    }
     simulate(engine_on(study, trials=9, **change), curve, 1)
     assert importances(study) == ()

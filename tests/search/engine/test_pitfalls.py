@@ -46,10 +46,10 @@ class Stock:
         assert isinstance(settings, dict)
         return settings
 
-    def rung(self, number: int, index: int, **measures: float) -> None:
+    def rung(self, number: int, index: int, **measures: Any) -> None:
         self.search.on_trial_result(str(number), {"training_iteration": index, **measures})
 
-    def stop(self, number: int, **measures: float) -> None:
+    def stop(self, number: int, **measures: Any) -> None:
         """A scheduler stopped it: Tune tells the searcher the last result."""
         self.search.on_trial_complete(str(number), {"training_iteration": 1, **measures})
 
@@ -82,10 +82,10 @@ class Ours:
         self.settings[number] = proposal.settings
         return dict(proposal.settings)
 
-    def rung(self, number: int, index: int, **measures: float) -> None:
+    def rung(self, number: int, index: int, **measures: Any) -> None:
         self.engine.report(number, report(self.settings[number], index, **measures), 1.0)
 
-    def stop(self, number: int, **measures: float) -> None:
+    def stop(self, number: int, **measures: Any) -> None:
         """Its rung is dominated by another's."""
         self.engine.report(number, report(self.settings[number], 1, **measures), 1.0)
 
@@ -154,7 +154,7 @@ def test_parts_can_be_pickled_whatever_the_space_is(part: Part, tmp_path: Path) 
     else:
         fleet = alone(made.engine, tmp_path)
         pickle.dumps(EngineSearcher(fleet, lambda: 1))
-        pickle.dumps(EngineScheduler(fleet, "001", [].extend))
+        pickle.dumps(EngineScheduler(fleet, "001", list[str]().extend))
 
 
 def test_a_seed_of_zero_is_a_seed(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ def subsets(draw: st.DrawFn) -> Subset:
 
 def drawn_by(seed: int) -> Draw:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed))
-    return study.ask()._suggest
+    draw: Draw = study.ask()._suggest
+    return draw
 
 
 def fixed(answers: dict[str, object], asked: set[str] | None = None) -> Draw:

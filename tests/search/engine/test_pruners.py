@@ -112,7 +112,7 @@ def test_looks_are_as_far_apart_as_successive_halving_has_them(
         ({"start": "x"}, "got 'x'"),
     ],
 )
-def test_a_wrong_argument_is_named(change: dict, message: str) -> None:
+def test_a_wrong_argument_is_named(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match="must") as caught:
         ParetoPruner(NAMES, **change)
     assert message in str(caught.value)
@@ -267,7 +267,7 @@ def test_a_rung_is_not_judged_before_the_freezing_schedule_acts() -> None:
     ],
 )
 def test_any_pruner_of_optuna_judges_the_score(
-    pruner: dict, scores: list[float], stopped: list[int]
+    pruner: dict[str, Any], scores: list[float], stopped: list[int]
 ) -> None:
     judge = make_judge(Pruner(rungs=5, start=0.0, **pruner), NAMES)
     assert judge is not None
@@ -306,7 +306,7 @@ def test_the_score_alone_is_not_judged_before_its_start() -> None:
         ({"name": "patient", "patience": 1, "wrapped": "medain"}, "did you mean 'median'?"),
     ],
 )
-def test_a_pruner_that_cannot_be_made_says_why(given: dict, message: str) -> None:
+def test_a_pruner_that_cannot_be_made_says_why(given: dict[str, Any], message: str) -> None:
     with pytest.raises((ValueError, TypeError)) as caught:
         make_judge(Pruner(rungs=5, **given), NAMES)
     assert message in str(caught.value) or message in type(caught.value).__name__

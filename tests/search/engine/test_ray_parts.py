@@ -98,9 +98,9 @@ def test_the_first_step_of_a_trial_that_runs_is_told(tmp_path: Path) -> None:
     quiet.newly_stepped = lambda: [trial.config["folder"], "of an attempt that is over"]  # type: ignore[method-assign]
     supervision = Supervision(
         alone(engine, tmp_path),
-        quiet,
+        quiet,  # type: ignore[arg-type]
         1.0,
-        lambda study, number: told.append((study, number)),  # type: ignore[arg-type]
+        lambda study, number: told.append((study, number)),
     )
     supervision.on_step_end(1, [trial])
     assert told == [(trial.config["study"], 0)]
@@ -112,7 +112,7 @@ def test_the_scheduler_writes_the_rung_that_it_stops_a_trial_at(tmp_path: Path) 
     engine = engine_on(new_study(tmp_path), pruner=pruner)
     proposal = engine.ask(0.0)
     assert proposal is not None
-    scheduler = EngineScheduler(alone(engine, tmp_path), "001", [].extend)
+    scheduler = EngineScheduler(alone(engine, tmp_path), "001", list[str]().extend)
     told = report(proposal.settings, 1, score=0.1).to_json()
     result = {"report": told, "checkpoint_dir_name": "checkpoint_000000"}
     assert scheduler.on_trial_result(None, tune_trial(0, 0), result) == TrialScheduler.STOP

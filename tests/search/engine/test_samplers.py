@@ -11,7 +11,7 @@ import pytest
 from search.engine.rehearsal import rehearse
 from search.engine.samplers import check_sampler
 from search.engine.study import SearchStudy
-from search.spec.distributions import Float, Group
+from search.spec.distributions import Branch, Float, Group
 from search.spec.schema import Pruner, Sampler
 from tests.search.engine.curves import TREE, engine_on, new_study, report
 
@@ -19,7 +19,7 @@ from tests.search.engine.curves import TREE, engine_on, new_study, report
 def test_a_grid_takes_no_space_with_conditions(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="grid takes no space in which a choice opens"):
         check_sampler(Sampler(name="grid"), TREE)
-    flat = Group({"method": TREE.children["method"].__class__({"lora": Group({})}, nested=True)})
+    flat = Group({"method": Branch({"lora": Group({})}, nested=True)})
     check_sampler(Sampler(name="grid"), flat)
     rates = Group({**flat.children, "learning_rate": Float(1e-4, 1e-2)})
     with pytest.raises(ValueError, match="grid needs steps: give learning_rate a step"):
@@ -42,7 +42,7 @@ def test_a_grid_takes_no_space_with_conditions(tmp_path: Path) -> None:
         ({"name": "optuna.pruners:MedianPruner"}, "is no optuna BaseSampler"),
     ],
 )
-def test_a_sampler_that_cannot_be_made_says_why(sampler: dict, message: str) -> None:
+def test_a_sampler_that_cannot_be_made_says_why(sampler: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the message follows
         check_sampler(Sampler(**sampler), TREE)
     assert message in str(caught.value)

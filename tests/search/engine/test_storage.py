@@ -24,7 +24,7 @@ def header(study_id: str) -> StudyHeader:
 
 def test_one_database_holds_the_studies_of_many_runs(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'all.db'}"
-    found = []
+    found: list[RunDirectory] = []
     for name in ("a", "b"):
         directory = RunDirectory(tmp_path / name)
         directory.root.mkdir()

@@ -1,4 +1,5 @@
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,7 +75,7 @@ def test_the_extremes_are_infinitely_far_and_equal_columns_do_not_count() -> Non
 
 
 @pytest.mark.parametrize("values", [[1.0, 2.0], [[1.0, float("nan")]]])
-def test_what_is_no_set_of_points_is_refused(values: list) -> None:
+def test_what_is_no_set_of_points_is_refused(values: list[Any]) -> None:
     with pytest.raises(ValueError, match=r"points must have shape|point 0 holds NaN"):
         non_dominated(values)
 

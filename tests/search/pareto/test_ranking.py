@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,7 +13,7 @@ from search.pareto import crowding_distance, non_domination_rank
 from search.pareto.ranking import Ranking
 
 
-def grown(points: list[tuple[float, ...]]) -> Ranking:
+def grown(points: Sequence[tuple[float, ...]]) -> Ranking:
     ranking = Ranking(points[:1])
     for point in points[1:]:
         ranking.add(point)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -66,10 +66,11 @@ def make_trial(
         for index in range(1, count + 1)
     )
     roles = ("ffn_in", "ffn_out")
+    matrices: tuple[Literal["A", "B"], ...] = ("A", "B")
     freezing = tuple(
         FreezeEvent(layer, role, matrix, None if layer == 0 else 40 + 25 * layer + 9 * place)
         for layer in range(LAYERS)
-        for place, (role, matrix) in enumerate((r, m) for r in roles for m in ("A", "B"))
+        for place, (role, matrix) in enumerate((r, m) for r in roles for m in matrices)
     )
     fields: dict[str, Any] = {
         "settings": {

@@ -15,7 +15,7 @@ PEFT = Facts("peft", 2, {"score": 0.8991}, 277, "nyu-mll/glue")
 
 
 def test_the_hub_reads_its_head(study: Maker, trial: Maker) -> None:
-    read = ModelCard(card(study(trial(3)), trial(3), [], PEFT)).data
+    read: Any = ModelCard(card(study(trial(3)), trial(3), [], PEFT)).data
     assert read.base_model == "microsoft/deberta-v3-base"
     assert read.library_name == "peft"
     assert read.datasets == ["nyu-mll/glue"]

@@ -73,7 +73,7 @@ def test_rows_in_common_cancel_out() -> None:
     assert gap.mean == pytest.approx(0.05)
     assert gap.low > 0
     other = resampled.difference(1, 0)
-    assert (other.low, other.high) == (pytest.approx(-gap.high), pytest.approx(-gap.low))
+    assert (other.low, other.high) == pytest.approx((-gap.high, -gap.low))
 
 
 def test_predictions_of_other_rows_are_refused() -> None:
@@ -127,7 +127,7 @@ def test_correlations_are_drawn_as_well() -> None:
 
 
 LORA = {"method": {"lora": {"rank": 4}}, "learning_rate": 1e-3}
-HEAD = {"method": {"head": {}}}
+HEAD: dict[str, Any] = {"method": {"head": {}}}
 IA3 = {"method": {"peft": {"type": "ia3"}}, "learning_rate": 1e-3}
 
 

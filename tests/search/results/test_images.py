@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import plotly.graph_objects as go
@@ -125,7 +126,7 @@ def test_every_plot_becomes_an_svg_and_a_png(
             assert image.size == (SCALE * width, SCALE * height), name
             plain = image.convert("RGB")
         assert plain.getpixel((0, 0)) == (255, 255, 255)
-        colours = [colour for _, colour in plain.getcolors(1 << 24) or []]
+        colours: list[Any] = [colour for _, colour in plain.getcolors(1 << 24) or []]
         assert len(colours) > 20, name
         assert any(sum(colour) < 150 for colour in colours), f"nothing dark in {name}"
     texts = {text.text for text in ElementTree.parse(folder / "front.svg").iter(f"{SVG}text")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -20,10 +21,11 @@ from search.results.overlay import (
     volume_after,
 )
 from search.results.overlay_page import lost_table, runs_table, sides_table
-from search.spec.objectives import OBJECTIVES
+from search.spec.objectives import OBJECTIVES, Direction
 from tests.search.records import study, trial
 
-TWO = {"score": "max", "trainable_params": "min"}
+Points = list[tuple[float, float]]
+TWO: dict[str, Direction] = {"score": "max", "trainable_params": "min"}
 
 
 def of(*points: tuple[float, float], **change: object) -> StudyRecord:
@@ -45,7 +47,7 @@ def who_dominates(**runs: StudyRecord) -> str:
     return differences(laid(**runs))[-2]
 
 
-def cells(row: tuple) -> list[str]:
+def cells(row: tuple[Any, ...]) -> list[str]:
     return [cell.text for cell in row[2]]
 
 
@@ -66,7 +68,7 @@ scored = st.lists(
 
 @given(scored, scored)
 @example([(0.30000000000000004, 0.0)], [(0.3, 0.0)])
-def test_hypervolumes_are_comparable_whoever_is_named_first(first: list, second: list) -> None:
+def test_hypervolumes_are_comparable_whoever_is_named_first(first: Points, second: Points) -> None:
     there = laid(a=of(*first), b=of(*second))
     back = laid(b=of(*second), a=of(*first))
     assert there.reference == back.reference
@@ -79,7 +81,7 @@ def test_hypervolumes_are_comparable_whoever_is_named_first(first: list, second:
 
 
 @given(scored, scored)
-def test_who_is_dominated_wholly_covers_less(first: list, second: list) -> None:
+def test_who_is_dominated_wholly_covers_less(first: Points, second: Points) -> None:
     found = laid(a=of(*first), b=of(*second))
     a, b = found.sides
     if found.lost[0][1] == len(a.members):
@@ -88,7 +90,7 @@ def test_who_is_dominated_wholly_covers_less(first: list, second: list) -> None:
 
 
 @given(scored)
-def test_the_course_ends_at_what_the_front_covers(points: list) -> None:
+def test_the_course_ends_at_what_the_front_covers(points: Points) -> None:
     found = laid(a=of(*points), b=of((0.5, 500)))
     for side in found.sides:
         volumes = [volume for _, volume in side.history]
@@ -266,7 +268,7 @@ def test_names_cannot_be_markup() -> None:
         ),
     ],
 )
-def test_other_questions_are_refused(change: dict, message: str) -> None:
+def test_other_questions_are_refused(change: dict[str, Any], message: str) -> None:
     other = dataclasses.replace(of((0.9, 10)), **change)
     runs = [NamedRun("a", {"rte": of((0.9, 10))}), NamedRun("b", {"rte": other})]
     with pytest.raises(ValueError, match=message):

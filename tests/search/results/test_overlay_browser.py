@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,22 +15,24 @@ from tests.search.records import study
 from tests.search.results.browsing import EVIL, Opener
 from tests.search.results.conftest import make_search
 
+Runs = list[tuple[str, StudyRecord]]
 
-def page(*runs: tuple[str, StudyRecord]) -> object:
+
+def page(*runs: tuple[str, StudyRecord]) -> Callable[[Path], None]:
     named = [NamedRun(name, {record.task: record}) for name, record in runs]
     return lambda path: write_overlay_page(named, overlay_runs(named), path)
 
 
 @pytest.fixture(scope="module")
-def runs() -> list[tuple[str, StudyRecord]]:
+def runs() -> Runs:
     return [("first", make_search(48)), ("second", make_search(60, seed=1)), (EVIL, study())]
 
 
 @pytest.mark.parametrize("look", [{}, {"color_scheme": "dark"}, {"width": 390}])
 def test_it_draws_without_a_word_or_a_request(
     opened: Opener,
-    look: dict,
-    runs: list,
+    look: dict[str, Any],
+    runs: Runs,
 ) -> None:
     records = [(name, record) for name, record in runs if record.trials]
     hostile = make_search(20, seed=2)
@@ -47,7 +51,7 @@ def test_it_draws_without_a_word_or_a_request(
     assert seen.is_clean()
 
 
-def test_a_member_tells_of_itself_under_the_pointer(opened: Opener, runs: list) -> None:
+def test_a_member_tells_of_itself_under_the_pointer(opened: Opener, runs: Runs) -> None:
     seen = opened(page(*runs[:2]))
     place = seen.page.locator("[data-figure=front-rte]")
     place.scroll_into_view_if_needed()
@@ -65,7 +69,7 @@ def test_without_a_complete_trial_it_says_so(opened: Opener) -> None:
     assert seen.is_clean()
 
 
-def test_the_page_is_the_same_each_time(tmp_path: Path, runs: list) -> None:
+def test_the_page_is_the_same_each_time(tmp_path: Path, runs: Runs) -> None:
     for name in ("one.html", "two.html"):
         page(*runs[:2])(tmp_path / name)
     assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from search.record import StudyRecord
 from search.results.figures import methods_in, small_front_figure
 from search.results.headline import overview_headline
 from search.results.html import write_overview_page, write_report
@@ -14,10 +16,10 @@ from search.results.tables import comparison_table, tasks_table
 from tests.search.records import study, trial
 from tests.search.results.test_comparison import member, run
 
-AFLORA = {"settings": {"method": {"aflora": {"rank": 4}}}, "label": "aflora r4"}
+AFLORA: dict[str, Any] = {"settings": {"method": {"aflora": {"rank": 4}}}, "label": "aflora r4"}
 
 
-def two() -> list:
+def two() -> list[StudyRecord]:
     return [
         study(
             trial(0, score=0.7, params=10.0, **AFLORA),
@@ -29,7 +31,7 @@ def two() -> list:
     ]
 
 
-def cells(row: tuple) -> list[str]:
+def cells(row: tuple[Any, ...]) -> list[str]:
     return [cell.text for cell in row[2]]
 
 

@@ -19,7 +19,9 @@ from tests.search.results.conftest import make_study
 from tests.search.results.slot_runs import make_run, worked_trial
 
 Maker = Callable[..., Any]
-states = st.sampled_from(["complete", "pruned", "failed", "running", "paused"])
+states: st.SearchStrategy[State] = st.sampled_from(
+    ["complete", "pruned", "failed", "running", "paused"]
+)
 
 
 @st.composite

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -48,6 +49,6 @@ def mistakes(path: Path, *overrides: str) -> str:
     return str(caught.value)
 
 
-def search_of(method: object, **more: object) -> dict:
+def search_of(method: object, **more: object) -> dict[str, Any]:
     rates = {"learning_rate": {"log": [1e-4, 1e-2]}, "head_learning_rate": 1e-3}
     return {"search": {"method": method} | rates | more}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from search.spec import SpecError, load_space
 from tests.search.spec.spaces import QUICKSTART, changed, mistakes
 
 
-def enqueue(**method: object) -> list[dict]:
+def enqueue(**method: object) -> list[dict[str, Any]]:
     return [{"mark": "mine", "method": method, "learning_rate": 1e-3}]
 
 
@@ -41,12 +42,12 @@ def test_an_enqueued_configuration_is_completed_with_the_constants(tmp_path: Pat
     ],
 )
 def test_an_enqueued_configuration_must_lie_in_the_space(
-    tmp_path: Path, entry: list, message: str
+    tmp_path: Path, entry: list[Any], message: str
 ) -> None:
     assert message in mistakes(changed(tmp_path, enqueue=entry))
 
 
-def front_file(folder: Path, *settings: dict) -> str:
+def front_file(folder: Path, *settings: dict[str, Any]) -> str:
     run = folder / "earlier"
     run.mkdir()
     members = [{"trial": 3 + i, "params": s} for i, s in enumerate(settings)]

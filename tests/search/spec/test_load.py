@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -92,7 +93,7 @@ def test_set_wins_and_settles_what_excludes_one_another(tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_is_named_with_its_place_and_value(
-    tmp_path: Path, change: dict, message: str
+    tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
     assert message in mistakes(changed(tmp_path, **change))
 
@@ -153,7 +154,9 @@ def test_a_mistake_is_named_with_its_place_and_value(
         (search_of({"aflora": {"layers": [-1]}}), "greater than or equal to 0, got -1"),
     ],
 )
-def test_a_mistake_in_the_search_is_named(tmp_path: Path, change: dict, message: str) -> None:
+def test_a_mistake_in_the_search_is_named(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
     assert message in mistakes(changed(tmp_path, **change))
 
 
@@ -291,7 +294,7 @@ def test_a_wrong_override_is_named(tmp_path: Path, override: str, message: str) 
     ],
 )
 def test_a_mistake_in_what_surrounds_the_search_is_named(
-    tmp_path: Path, change: dict, message: str
+    tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
     text = mistakes(changed(tmp_path, **change))
     assert message in text
@@ -302,10 +305,10 @@ def test_a_choice_opens_settings_beside_it_at_any_depth(tmp_path: Path) -> None:
     rule = {"choice": {"paper": None, "official": {"window": {"choice": {4: None, 8: None}}}}}
     path = changed(tmp_path, **search_of({"aflora": {"freeze": {"rule": rule}}}))
     space = load_space(path)
-    found = [
+    found: list[Any] = [
         TrialSettings.model_validate(s).method_settings for s in variants(space.tree, "aflora")
     ]
-    assert {(s.freeze.rule, s.freeze.window) for s in found} == {  # type: ignore[union-attr]
+    assert {(s.freeze.rule, s.freeze.window) for s in found} == {
         ("paper", None),
         ("official", 4),
         ("official", 8),
@@ -323,7 +326,9 @@ def test_a_choice_opens_settings_beside_it_at_any_depth(tmp_path: Path) -> None:
         ({"choice": {"paper": 3}}, "takes settings (key: value), got 3"),
     ],
 )
-def test_a_mistake_below_a_choice_is_named(tmp_path: Path, rule: dict, message: str) -> None:
+def test_a_mistake_below_a_choice_is_named(
+    tmp_path: Path, rule: dict[str, Any], message: str
+) -> None:
     own = {"freeze": {"rule": rule, "beta1": 0.8}}
     assert message in mistakes(changed(tmp_path, **search_of({"aflora": own})))
 
@@ -338,7 +343,7 @@ def test_a_mistake_below_a_choice_is_named(tmp_path: Path, rule: dict, message: 
     ],
 )
 def test_what_would_fail_after_all_training_is_refused_before(
-    tmp_path: Path, change: dict, message: str
+    tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
     text = mistakes(changed(tmp_path, **change))
     assert message in text

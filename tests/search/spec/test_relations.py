@@ -33,7 +33,7 @@ def settings(**freeze: Any) -> dict[str, Any]:
 
 fractions = st.tuples(st.floats(0, 1), st.floats(0, 1)).map(sorted).filter(lambda r: r[0] < r[1])
 places = st.one_of(
-    fractions.map(lambda r: Float(*r)),
+    fractions.map(lambda r: Float(r[0], r[1])),
     fractions.map(lambda r: Float(r[0] + 0.01, r[1] + 0.01, log=True)).filter(
         lambda leaf: leaf.high <= 1
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +96,8 @@ def test_every_run_says_what_it_is(uri: str, tmp_path: Path) -> None:
     assert "Trial 0 (LoRA r=8; lora r4)" in parent.data.tags[NOTE]
     run = runs["17"]
     assert run.info.run_name == "aflora r4 ffn paper #17"
-    tags = ("task", "method", "state", "front", "commit", "machine")
-    told = [run.data.tags[tag] for tag in tags]
+    own = ("task", "method", "state", "front", "commit", "machine")
+    told = [run.data.tags[tag] for tag in own]
     assert told == ["rte", "lora", "running", "false", "abc", "node-7"]
     # Where nobody wrote down which machine it was, it is the one that led the search.
     assert runs["0"].data.tags["machine"] == "here"
@@ -273,7 +274,7 @@ def test_studies_that_share_an_experiment_each_have_a_parent(uri: str, tmp_path:
     def opened(name: str) -> Callable[[], MLflowStore]:
         return lambda: MLflowStore(uri, "glue", tmp_path / "artifacts", name)
 
-    follower = Follower([Followed(opened(n), lambda n=n: records[n]) for n in records])
+    follower = Follower([Followed(opened(n), partial(records.__getitem__, n)) for n in records])
     follower.start()
     follower.wake(1)
     records["cola"] = study(trial(0), trial(1), task="cola")

@@ -104,7 +104,9 @@ def test_a_batch_is_padded_to_its_longest_row_and_masked(tmp_path: Path) -> None
         ),
     ],
 )
-def test_data_that_does_not_fit_is_named(tmp_path: Path, change: dict, message: str) -> None:
+def test_data_that_does_not_fit_is_named(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
     both(tmp_path, **change)
     with pytest.raises(DataError, match=message):
         prepare(space(tmp_path), TASKS["rte"])

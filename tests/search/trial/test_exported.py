@@ -41,7 +41,7 @@ TEXTS = [f"the film is {word} and the end is {other}" for word in ("bad", "good"
 @pytest.fixture(scope="module")
 def data() -> Encoded:
     labels = np.arange(len(TEXTS), dtype=np.int64) % 2
-    return encode(Rows([TEXTS], labels), load_tokenizer(MODEL), 32, by_length=True)
+    return encode(Rows((TEXTS,), labels), load_tokenizer(MODEL), 32, by_length=True)
 
 
 def trained(method: str, folder: Path, data: Encoded) -> tuple[Trained, Tensor]:
@@ -57,7 +57,7 @@ def trained(method: str, folder: Path, data: Encoded) -> tuple[Trained, Tensor]:
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.requires_grad:
-                parameter += 0.1 * torch.randn_like(parameter) * parameter.std().clamp(0.1)
+                parameter.add_(0.1 * torch.randn_like(parameter) * parameter.std().clamp(0.1))
     folder.mkdir()
     how.save(model, folder)
     return found, logits(model, data)
@@ -108,7 +108,7 @@ def test_a_form_that_a_method_lacks_is_refused(
         with pytest.raises(
             ValueError, match=f"{method} cannot be written as {form}; choose {' or '.join(forms)}"
         ):
-            write(found, form, tmp_path / form)  # type: ignore[arg-type]
+            write(found, form, tmp_path / form)
         assert not (tmp_path / form).exists()
 
 

@@ -31,7 +31,7 @@ from tests.tiny_models import tiny_batch, tiny_model
 
 @pytest.mark.parametrize("kind", ["bart", "t5-gated", "gpt2", "bert", "opt"])
 def test_every_matrix_has_a_place_of_its_own_in_the_account_of_freezing(kind: str) -> None:
-    settings = AFLoRASettings(rank=2, trainable_projections="all", freeze={"interval": 2})  # type: ignore[arg-type]
+    settings = AFLoRASettings(rank=2, trainable_projections="all", freeze={"interval": 2})
     method = AFLoRAMethod(settings)
     model = method.apply(tiny_model(kind), 20)
     (callback,) = method.callbacks(None, None)
