@@ -220,6 +220,32 @@ def test_trials_stand_where_they_would_were_the_rest_average() -> None:
     assert all(a < b < c for a, b, c in zip(curve.low, curve.middle, curve.high, strict=True))
 
 
+def test_the_band_of_a_curve_holds_the_true_curve_as_often_as_it_says() -> None:
+    """Also in the middle, where only the mean of all scores is in doubt."""
+    held = []
+    for seed in range(150):
+        random = np.random.default_rng(seed)
+        places = random.uniform(-0.5, 0.5, 20)
+        places[:2] = -0.5, 0.5
+        query = random.random(20) < 0.5
+        scores = 0.8 + 0.02 * query + 0.03 * places + 0.01 * random.normal(size=20)
+        rates = np.exp(math.log(0.01) + math.log(10.0) * places)
+        trials = [
+            aflora(
+                i,
+                float(scores[i]),
+                modules=["ffn_in", "query"] if query[i] else ["ffn_in"],
+                learning_rate=float(rates[i]),
+            )
+            for i in range(20)
+        ]
+        (curve,) = lessons_of(study(*trials)).curves
+        true = 0.8 + 0.02 * query.mean() + 0.03 * np.linspace(-0.5, 0.5, len(curve.at))
+        held.append((np.array(curve.low) <= true) & (true <= np.array(curve.high)))
+    for part in np.array_split(np.mean(held, axis=0), 4):
+        assert 0.91 < part.mean() < 0.995
+
+
 def events(at: dict[tuple[int, str, str], int | None]) -> tuple[FreezeEvent, ...]:
     return tuple(FreezeEvent(*key, step) for key, step in at.items())  # type: ignore[arg-type]
 
