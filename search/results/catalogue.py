@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from search.flat import flattened, legible
+from search.flat import legible, own_first
 from search.pareto.front import front
 from search.pareto.knee import knee
 from search.record import FreezeEvent, StudyRecord, TrialRecord
@@ -98,16 +98,14 @@ def catalogue(study: StudyRecord) -> dict[str, Any]:
 def own_settings(trial: TrialRecord) -> dict[str, Any]:
     """A configuration by dotted keys, those of its method as if they stood by themselves.
 
-    So that what several methods have, a rank or a learning rate, is one column. What a method has
-    of its own wins over what all share, as it does in training.
+    So that what several methods have, a rank or a learning rate, is one column.
     """
     settings = dict(trial.settings)
     method = settings.pop("method", None)
-    named = {}
-    if isinstance(method, Mapping):
-        ((name, own),) = method.items()
-        named = {"method": name, **flattened(own or {})}
-    return named | {k: v for k, v in flattened(settings).items() if k not in named}
+    if not isinstance(method, Mapping):
+        return own_first({}, settings)
+    ((name, own),) = method.items()
+    return own_first({"method": name, **(own or {})}, settings)
 
 
 def courses(study: StudyRecord) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.flat import flattened, legible
+from search.flat import legible, own_first
 from search.record import TrialRecord
 from search.results.roles import in_order
 from search.spec.settings import AFLoRASettings
@@ -104,7 +104,7 @@ def terms_of(trials: Sequence[TrialRecord]) -> list[Term]:
 def _settings(trial: TrialRecord) -> dict[str, Any]:
     own = AFLoRASettings(**trial.settings["method"]["aflora"]).model_dump()
     rest = {key: value for key, value in trial.settings.items() if key != "method"}
-    return flattened(own) | flattened(rest)
+    return own_first(own, rest)
 
 
 def _keys(settings: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -43,6 +43,8 @@ def test_a_setting_of_the_method_s_own_is_told_in_place_of_the_one_that_all_shar
 ) -> None:
     both = {"method": {"lora": {"rank": 8, "learning_rate": 1e-3}}, "learning_rate": 5e-2}
     assert catalogue(study(trial(0, settings=both)))["settings"]["learning_rate"] == ["0.001"]
+    left = {"method": {"lora": {"rank": 8, "learning_rate": None}}, "learning_rate": 5e-2}
+    assert catalogue(study(trial(0, settings=left)))["settings"]["learning_rate"] == ["0.05"]
 
 
 def test_a_trial_that_stopped_is_told_as_it_was_and_drawn_where_it_was_heading(

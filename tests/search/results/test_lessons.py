@@ -182,6 +182,18 @@ def test_what_a_single_trial_has_is_no_question() -> None:
     assert labels(trials) == ["rule: paper → official"]
 
 
+def test_a_rate_of_the_method_s_own_counts_and_not_the_one_that_all_share() -> None:
+    def of(number: int, **own: float) -> TrialRecord:
+        settings = {"method": {"aflora": {"rank": 4} | own}, "learning_rate": 0.05}
+        return trial(number, settings=settings)
+
+    assert labels([of(i, learning_rate=10.0 ** -(2 + i % 2)) for i in range(4)]) == [
+        "learning_rate: 0.001 → 0.01"
+    ]
+    mixed = [of(0, learning_rate=0.01), of(1), of(2, learning_rate=0.01), of(3)]
+    assert labels(mixed) == ["learning_rate: 0.01 → 0.05"]
+
+
 def test_few_values_give_a_line_and_more_of_them_a_curve() -> None:
     assert labels([aflora(i, 0.5, rank=2 ** (i % 3)) for i in range(9)]) == ["rank: 1 → 4"]
     assert labels([aflora(i, 0.5, rank=2 ** (i % 4)) for i in range(9)]) == [
