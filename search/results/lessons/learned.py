@@ -124,7 +124,7 @@ def _fitted(trials: Sequence[TrialRecord]) -> tuple[tuple[Effect, ...], tuple[Cu
         for term in terms
         if term.scale is not None and not term.curved
     )
-    peaks = {curve.name: curve.at[int(np.argmax(curve.middle))] for curve in curves}
+    peaks = {curve.name: _peak(curve) for curve in curves}
     effects = tuple(
         Effect(
             term.name,
@@ -137,6 +137,12 @@ def _fitted(trials: Sequence[TrialRecord]) -> tuple[tuple[Effect, ...], tuple[Cu
         for term, one in zip(terms, np.eye(len(terms)), strict=True)
     )
     return effects, curves
+
+
+def _peak(curve: Curve) -> float:
+    """Where the curve is highest; of a setting of whole numbers the nearest of them."""
+    value = curve.at[int(np.argmax(curve.middle))]
+    return round(value) if curve.scale.whole else value
 
 
 def _factor(difference: Interval) -> Interval:

@@ -182,6 +182,31 @@ def test_what_a_single_trial_has_is_no_question() -> None:
     assert labels(trials) == ["rule: paper → official"]
 
 
+def test_a_number_that_one_trial_alone_has_is_no_question() -> None:
+    ranks = [4, 4, 4, 4, 4, 256]
+    assert labels([aflora(i, 0.5, rank=rank) for i, rank in enumerate(ranks)]) == []
+    ranks = [4, 4, 4, 4, 2, 256]
+    assert labels([aflora(i, 0.5, rank=rank) for i, rank in enumerate(ranks)]) == ["rank: 2 → 256"]
+
+
+def test_ends_of_a_range_are_told_apart_and_whole_numbers_in_full() -> None:
+    ranks = [aflora(i, 0.5, rank=[16, 260][i % 2]) for i in range(4)]
+    assert [term.subject for term in terms_of(ranks)] == ["rank at 260 in place of 16"]
+    rates = [aflora(i, 0.5, learning_rate=[0.001, 0.00104][i % 2]) for i in range(4)]
+    assert labels(rates) == ["learning_rate: 0.001 → 0.00104"]
+    rates = [aflora(i, 0.5, learning_rate=[0.001, 0.001000001][i % 2]) for i in range(4)]
+    assert labels(rates) == ["learning_rate: 0.001 → 0.001000001"]
+
+
+def test_the_best_of_a_range_of_whole_numbers_is_one() -> None:
+    trials = [
+        aflora(i, 0.8 - (rank - 256) ** 2 / 1e5, rank=rank)
+        for i, rank in enumerate([128, 192, 255, 259, 320, 384] * 4)
+    ]
+    told = in_words(lessons_of(study(*trials)), "accuracy")
+    assert any(s.startswith("rank is best at about 256: the middle") for s in told), told
+
+
 def test_a_rate_of_the_method_s_own_counts_and_not_the_one_that_all_share() -> None:
     def of(number: int, **own: float) -> TrialRecord:
         settings = {"method": {"aflora": {"rank": 4} | own}, "learning_rate": 0.05}
