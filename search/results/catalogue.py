@@ -34,7 +34,7 @@ COMMANDS = (
      "python -m search.confirm {run} --trials {trial}"),
     ("Train it once more, as a run of its own", "",
      "python -m search.run {run}/space.yaml --set {enqueue} --set 'budget={trials: 1}' "
-     "--set confirm=null --out runs/again-{trial}"),
+     "--set confirm=null --set warm_start=null --out runs/again-{trial}"),
 )  # fmt: skip
 
 
@@ -43,10 +43,11 @@ def catalogue(study: StudyRecord) -> dict[str, Any]:
 
     Returns:
         ``measures``: by name, the measures that a plot can show: title, direction, ``course``
-        (what a trial was on course for, so that those that stopped early compare; None where it
-        is not known) and the settings of an axis. ``told``: all measures at the last rung, as
-        text. ``settings``: by the keys of :func:`own_settings`, as text. ``axes``: see
-        :func:`search.results.axes.axes`. The rest: a column each.
+        (what a complete or pruned trial was on course for, so that those that stopped early
+        compare; None where it is not known, and for all others) and the settings of an axis.
+        ``told``: all measures at the last rung, as text. ``settings``: by the keys of
+        :func:`own_settings`, as text. ``axes``: see :func:`search.results.axes.axes`. The rest: a
+        column each.
     """
     trials = study.trials
     members = front(trials, list(study.objectives))
@@ -138,11 +139,11 @@ def courses(study: StudyRecord) -> dict[str, Any]:
 
 
 def _measure(study: StudyRecord, name: str) -> dict[str, Any] | None:
+    reached = final if name == "score" else projected
     course = [
-        final(trial, name) if name == "score" else projected(trial, name)
-        if trial.state in ("complete", "pruned") else None
+        reached(trial, name) if trial.state in ("complete", "pruned") else None
         for trial in study.trials
-    ]  # fmt: skip
+    ]
     known = [value for value in course if value is not None]
     if not known:
         return None
