@@ -18,6 +18,17 @@ def flattened(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def own_first(own: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
+    """Leaves of a method's own settings, then of those that all methods share.
+
+    What both have is the method's own, as in training: unless it is None, which stands for the
+    shared value.
+    """
+    leaves = flattened(own)
+    given = {key for key, value in leaves.items() if value is not None}
+    return leaves | {key: v for key, v in flattened(shared).items() if key not in given}
+
+
 def exact(value: Any) -> str:
     """A leaf as a machine reads it back: numbers in full, lists as JSON, None as nothing."""
     if value is None:

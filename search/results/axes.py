@@ -10,11 +10,10 @@ from typing import Any
 
 from search.flat import legible
 from search.record import StudyRecord
-from search.results.figures.style import log_floor, log_ticks, tick
+from search.results.figures.style import digits_at, log_floor, log_ticks, tick
 from search.results.measured import final, projected
-from search.results.units import GAP, title
+from search.results.units import GAP, title, unit
 
-_UNITS = {"_params": "", "_seconds": "s", "_flops": "FLOPs", "_bytes": "B"}
 _STEPS = (1.0, 2.0, 5.0)
 _STEPS_OF_TIME = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 18000, 36000,
                   72000, 180000, 360000)  # fmt: skip
@@ -58,8 +57,7 @@ def axes(study: StudyRecord, settings: Sequence[Mapping[str, Any]]) -> list[dict
         pairs = zip(study.trials, rows, strict=True)
         known = [v for trial, row in pairs if row and (v := value(trial, name)) is not None]
         if name == "score" or len(set(known)) > 1:
-            unit = next((unit for part, unit in _UNITS.items() if part in name), "")
-            axis = {"title": title(name, study.metric), "measure": name, "unit": unit}
+            axis = {"title": title(name, study.metric), "measure": name, "unit": unit(name)}
             found.append(axis | _scale(name, known))
     return found
 
@@ -78,8 +76,10 @@ def linear_ticks(name: str, low: float, high: float) -> list[tuple[float, str]]:
     places = range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
     ticks = [round(place * step, decimals) for place in places]
     if name not in ("", "score"):
-        return [(value, _text(name, value)) for value in ticks]
-    return [(value, f"{value:.{decimals}f}" if decimals < 5 else legible(value)) for value in ticks]
+        return [(value, _text(name, value, step)) for value in ticks]
+    if decimals < 5:
+        return [(value, f"{value:.{decimals}f}") for value in ticks]
+    return [(value, f"{value:.{digits_at(value, step)}g}") for value in ticks]
 
 
 def _numbers(column: Sequence[float | None]) -> dict[str, Any]:
@@ -94,8 +94,9 @@ def _scale(name: str, values: Sequence[float]) -> dict[str, Any]:
     if log:
         low = max(low, log_floor(values))
     distinct = sorted(set(values))
-    if not name and len(distinct) < _MOST_TICKS and _apart(distinct, log):
-        ticks = [(max(value, low), legible(value)) for value in distinct]
+    texts = list(map(legible, distinct))
+    if not name and len(set(texts)) == len(texts) < _MOST_TICKS and _apart(distinct, log):
+        ticks = [(max(value, low), text) for value, text in zip(distinct, texts, strict=True)]
     elif log:
         ticks = ([(low, "0")] if distinct[0] <= 0 else []) + _log_ticks(name, values)
     else:
@@ -151,9 +152,9 @@ def _number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _text(name: str, value: float) -> str:
+def _text(name: str, value: float, step: float | None = None) -> str:
     """The text of a tick; a round number needs no zeros that say how exact it is."""
-    number, gap, unit = tick(name, value).partition(GAP)
+    number, gap, sign = tick(name, value, step).partition(GAP)
     if "." in number and "e" not in number:
         number = number.rstrip("0").rstrip(".")
-    return number + gap + unit
+    return number + gap + sign

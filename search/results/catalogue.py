@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from search.flat import flattened, legible
+from search.flat import legible, own_first
 from search.pareto.front import front
 from search.pareto.knee import knee
 from search.record import FreezeEvent, StudyRecord, TrialRecord
@@ -34,7 +34,7 @@ COMMANDS = (
      "python -m search.confirm {run} --trials {trial}"),
     ("Train it once more, as a run of its own", "",
      "python -m search.run {run}/space.yaml --set {enqueue} --set 'budget={trials: 1}' "
-     "--set confirm=null --out runs/again-{trial}"),
+     "--set confirm=null --set warm_start=null --out runs/again-{trial}"),
 )  # fmt: skip
 
 
@@ -43,10 +43,11 @@ def catalogue(study: StudyRecord) -> dict[str, Any]:
 
     Returns:
         ``measures``: by name, the measures that a plot can show: title, direction, ``course``
-        (what a trial was on course for, so that those that stopped early compare; None where it
-        is not known) and the settings of an axis. ``told``: all measures at the last rung, as
-        text. ``settings``: by the keys of :func:`own_settings`, as text. ``axes``: see
-        :func:`search.results.axes.axes`. The rest: a column each.
+        (what a complete or pruned trial was on course for, so that those that stopped early
+        compare; None where it is not known, and for all others) and the settings of an axis.
+        ``told``: all measures at the last rung, as text. ``settings``: by the keys of
+        :func:`own_settings`, as text. ``axes``: see :func:`search.results.axes.axes`. The rest: a
+        column each.
     """
     trials = study.trials
     members = front(trials, list(study.objectives))
@@ -98,16 +99,14 @@ def catalogue(study: StudyRecord) -> dict[str, Any]:
 def own_settings(trial: TrialRecord) -> dict[str, Any]:
     """A configuration by dotted keys, those of its method as if they stood by themselves.
 
-    So that what several methods have, a rank or a learning rate, is one column. What a method has
-    of its own wins over what all share, as it does in training.
+    So that what several methods have, a rank or a learning rate, is one column.
     """
     settings = dict(trial.settings)
     method = settings.pop("method", None)
-    named = {}
-    if isinstance(method, Mapping):
-        ((name, own),) = method.items()
-        named = {"method": name, **flattened(own or {})}
-    return named | {k: v for k, v in flattened(settings).items() if k not in named}
+    if not isinstance(method, Mapping):
+        return own_first({}, settings)
+    ((name, own),) = method.items()
+    return own_first({"method": name, **(own or {})}, settings)
 
 
 def courses(study: StudyRecord) -> dict[str, Any]:
@@ -140,11 +139,11 @@ def courses(study: StudyRecord) -> dict[str, Any]:
 
 
 def _measure(study: StudyRecord, name: str) -> dict[str, Any] | None:
+    reached = final if name == "score" else projected
     course = [
-        final(trial, name) if name == "score" else projected(trial, name)
-        if trial.state in ("complete", "pruned") else None
+        reached(trial, name) if trial.state in ("complete", "pruned") else None
         for trial in study.trials
-    ]  # fmt: skip
+    ]
     known = [value for value in course if value is not None]
     if not known:
         return None

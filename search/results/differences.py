@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from search.results.headline import listed
+from search.record import StudyRecord
+from search.results.headline import listed, without_front, without_fronts
 from search.results.measured import final
 from search.results.overlay import Overlay, Side, have_same_front, machine_of, volume_after
 from search.results.units import duration, readable
@@ -14,18 +15,15 @@ from search.results.units import duration, readable
 _MOST_RIVALS = 3
 # Runs whose trials took no more than this many times another's are called equally dear.
 _SAME_COST = 1.1
-_NOBODY = "No trial is complete yet."
 
 
 def differences(overlay: Overlay) -> list[str]:
     """Sentences on one task: which front covers most, who dominates whom, the best scores."""
     found = [(place, side) for place, side in _ordered(overlay) if side.members]
     if not found:
-        return [_NOBODY]
-    sentences = []
-    if lacking := [side.run for side in overlay.sides if not side.members]:
-        verb = "has" if len(lacking) == 1 else "have"
-        sentences.append(f"{listed(lacking)} {verb} no complete trial yet.")
+        return [f"{without_front(_studies(overlay))}."]
+    lacking = {side.run: [side.study] for side in overlay.sides if not side.members}
+    sentences = without_fronts(lacking, "in")
     if len(found) > 1:
         sentences.append(_coverage([side for _, side in found]))
         (leader, _), *rivals = found
@@ -38,11 +36,12 @@ def differences(overlay: Overlay) -> list[str]:
 def overall_differences(overlays: Sequence[Overlay]) -> list[str]:
     """Sentences on all tasks: whose front covers most on how many, and who dominates wholly."""
     leads: dict[str, list[str]] = {}
-    tied, nobody, wholly = [], [], []
+    nobody: dict[str, list[StudyRecord]] = {}
+    tied, wholly = [], []
     for overlay in overlays:
         found = [(i, side) for i, side in _ordered(overlay) if side.members]
         if not found:
-            nobody.append(overlay.task)
+            nobody[overlay.task] = _studies(overlay)
             continue
         first, *others = found
         if others and _as_much(first[1], others[0][1]):
@@ -56,7 +55,7 @@ def overall_differences(overlays: Sequence[Overlay]) -> list[str]:
             if a != b and _wins(overlay, a, b)
         ]
     if not leads and not tied:
-        return [_NOBODY]
+        return [f"{without_front([s for overlay in overlays for s in _studies(overlay)])}."]
     sentences = []
     if leads:
         told = [
@@ -69,8 +68,7 @@ def overall_differences(overlays: Sequence[Overlay]) -> list[str]:
         )
     if tied:
         sentences.append(f"On {listed(tied)} two fronts cover as much.")
-    if nobody:
-        sentences.append(f"No trial is complete yet on {listed(nobody)}.")
+    sentences += without_fronts(nobody, "on")
     if wholly:
         sentences.append(f"{listed(wholly)}.")
     elif leads:
@@ -100,6 +98,10 @@ def cautions(overlays: Sequence[Overlay]) -> list[str]:
         told = "; ".join(f"{run} on {machine or 'unknown'}" for run, machine in machines.items())
         sentences.append(f"The machines differ ({told}): seconds compare machines too.")
     return sentences
+
+
+def _studies(overlay: Overlay) -> list[StudyRecord]:
+    return [side.study for side in overlay.sides]
 
 
 def _ordered(overlay: Overlay) -> list[tuple[int, Side]]:

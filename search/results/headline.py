@@ -28,7 +28,7 @@ def headline(study: StudyRecord) -> list[str]:
     """Sentences: the best trial, the marks beside it, a cheaper member, and what that rests on."""
     members = front(study.trials, list(study.objectives))
     if not members:
-        return [_nothing_complete(study)]
+        return [_nothing_kept(study)]
     best, complete = members[0], len(study.in_state("complete"))
     sentences = [_best(best, study)]
     sentences += [
@@ -55,11 +55,8 @@ def overview_headline(studies: Sequence[StudyRecord]) -> list[str]:
     """Sentences on several tasks: how many have a front, and which methods lead them."""
     found = [(study, best) for study in studies if (best := best_of(study)) is not None]
     if not found:
-        return ["No trial is complete yet."]
-    sentences = []
-    if len(found) < len(studies):
-        lacking = [study.task for study in studies if best_of(study) is None]
-        sentences.append(f"No trial is complete yet on {listed(lacking)}.")
+        return [f"{without_front(studies)}."]
+    sentences = without_fronts({s.task: [s] for s in studies if best_of(s) is None}, "on")
     leads = Counter(method_of(best.settings) for _, best in found)
     of_all = f"{len(found)} {_plural(len(found), 'task')}"
     told = [f"{method} on {count}" for method, count in leads.most_common()]
@@ -86,13 +83,45 @@ def trial_name(trial: TrialRecord) -> str:
     return f"Trial {trial.number} ({'; '.join(names)})" if names else f"Trial {trial.number}"
 
 
-def _nothing_complete(study: StudyRecord) -> str:
+def without_front(studies: Sequence[StudyRecord], where: str = "") -> str:
+    """Why studies have no front, without a full stop: nothing is complete, or nothing allowed.
+
+    Args:
+        studies: of which no complete trial keeps to the limits.
+        where: follows the verb, `` on rte``.
+    """
+    count = sum(len(study.in_state("complete")) for study in studies)
+    if not count:
+        return f"No trial is complete yet{where}"
+    verb = "is" if count == 1 else "are"
+    return f"{count} {_plural(count, 'trial')} {verb} complete{where}, none within the limits"
+
+
+def without_fronts(studies: Mapping[str, Sequence[StudyRecord]], word: str) -> list[str]:
+    """Sentences on all that have no front; those where nothing is complete yet share one.
+
+    Args:
+        studies: name of a task or a run → its studies, of which none has a front.
+        word: goes before the names, ``on``.
+    """
+    started = {name for name, own in studies.items() if any(s.in_state("complete") for s in own)}
+    empty = [name for name in studies if name not in started]
+    sentences = [f"{without_front([], f' {word} {listed(empty)}')}."] if empty else []
+    return sentences + [
+        f"{without_front(own, f' {word} {name}')}."
+        for name, own in studies.items()
+        if name in started
+    ]
+
+
+def _nothing_kept(study: StudyRecord) -> str:
     counts = [
         f"{count} {state}"
         for state in ("running", "paused", "waiting", "pruned", "failed")
         if (count := len([t for t in study.trials if t.state == state]))
     ]
-    text = "No trial is complete yet" + (f": {', '.join(counts)}." if counts else ".")
+    sign = ";" if study.in_state("complete") else ":"
+    text = without_front([study]) + (f"{sign} {', '.join(counts)}." if counts else ".")
     reasons = Counter(trial.reason for trial in study.in_state("failed") if trial.reason)
     if not reasons:
         return text

@@ -20,7 +20,6 @@ class Objective:
     Attributes:
         name: key of the measure in a trial's final measures.
         direction: ``max`` when larger is better.
-        unit: what the value counts, for axes and tables.
         title: how people call it.
         axis: maps a value to the scale on which hypervolume is measured.
         inverse: maps it back.
@@ -29,7 +28,6 @@ class Objective:
 
     name: str
     direction: Direction
-    unit: str
     title: str
     axis: Callable[[float], float]
     inverse: Callable[[float], float]
@@ -66,11 +64,10 @@ def _power(logarithm: float) -> float:
 OBJECTIVES: Mapping[str, Objective] = {
     objective.name: objective
     for objective in (
-        Objective("score", "max", "", "score", float, float),
+        Objective("score", "max", "score", float, float),
         Objective(
             "trainable_params",
             "min",
-            "parameters, average over steps",
             "trainable parameters",
             _log_count,
             _count,
@@ -78,7 +75,6 @@ OBJECTIVES: Mapping[str, Objective] = {
         Objective(
             "trainable_params_start",
             "min",
-            "parameters",
             "trainable parameters at the start",
             _log_count,
             _count,
@@ -86,13 +82,12 @@ OBJECTIVES: Mapping[str, Objective] = {
         Objective(
             "trainable_params_end",
             "min",
-            "parameters",
             "trainable parameters at the end",
             _log_count,
             _count,
         ),
-        Objective("train_seconds", "min", "s", "training time", math.log10, _power, SECONDS_STEP),
-        Objective("total_seconds", "min", "s", "total time", math.log10, _power, SECONDS_STEP),
-        Objective("train_flops", "min", "FLOPs", "training FLOPs", math.log10, _power),
+        Objective("train_seconds", "min", "training time", math.log10, _power, SECONDS_STEP),
+        Objective("total_seconds", "min", "total time", math.log10, _power, SECONDS_STEP),
+        Objective("train_flops", "min", "training FLOPs", math.log10, _power),
     )
 }

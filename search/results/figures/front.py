@@ -26,7 +26,7 @@ from search.results.figures.thinning import thinned
 from search.results.units import title
 
 HEIGHT = 560
-#: Names of traces that the page looks for.
+#: Names of traces, as the legend has them.
 PRUNED, STEPS = "pruned, where it stopped", "best at this cost or less"
 _SYMBOLS = ("diamond", "square", "triangle-up", "pentagon", "star", "hexagon", "cross")
 # The plot's inside on a usual page, for placing names before the true size is known.

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from search.record import TrialRecord
-from search.results.figures.front import corners_of
+from search.results.figures.front import STEPS, corners_of
 from search.results.figures.hover import escaped, short, trial_text
 from search.results.figures.plane import Plane, plane_of
 from search.results.figures.style import GREY, HUES, new_figure, say, time_unit
@@ -91,7 +91,7 @@ def _add_side(
     figure.add_scatter(
         **_xy(corners_of(plane, members)),
         mode="lines",
-        name="best at this cost or less",
+        name=STEPS,
         legendgroup=group,
         showlegend=False,
         line=look.line,

@@ -13,7 +13,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from search.record import State
-from search.results.units import duration, readable
+from search.results.units import GAP, duration, readable, significant
 
 # Okabe and Ito's palette, without the yellow that vanishes on white.
 BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"
@@ -129,7 +129,8 @@ def log_axis(name: str, values: Sequence[float]) -> dict[str, Any]:
     decades = axis["range"][1] - axis["range"][0]
     axis["nticks"] = max(4, round(decades / _DECADES_A_TICK))
     if name.endswith("_seconds") or min(values) <= 0:
-        places, texts = log_ticks(name, [value for value in drawn if value > floor] or drawn)
+        positive = [value for value in values if value > 0]
+        places, texts = log_ticks(name, positive) if positive else ([], [])
         if min(values) <= 0:
             places, texts = [floor, *places], ["0", *texts]
         axis |= {"tickvals": places, "ticktext": texts}
@@ -151,14 +152,34 @@ def log_ticks(name: str, values: Sequence[float], most: int = 7) -> tuple[list[f
     if len(places) < 2:
         places = sorted({low, high})
     places = places[:: math.ceil(len(places) / most)]
-    return places, [tick(name, place) for place in places]
+    texts = [tick(name, place) for place in places]
+    if len(set(texts)) < len(texts):
+        # The ends of a short axis, which are not round.
+        texts = [tick(name, place, (high - low) / 10) for place in places]
+    return places, texts
 
 
-def tick(name: str, value: float) -> str:
-    """The text at a round number on the axis of a measure."""
+def digits_at(value: float, step: float) -> int:
+    """How many significant digits tell a value from those a step away; one at least."""
+    if value == 0:
+        return 1
+    first, last = (math.floor(math.log10(abs(number)) + 1e-9) for number in (value, step))
+    return max(1, first - last + 1)
+
+
+def tick(name: str, value: float, step: float | None = None) -> str:
+    """The text at a number on the axis of a measure.
+
+    Args:
+        name: of the measure.
+        value: in the measure's own unit.
+        step: from this tick to the next in the same unit; None where three digits are enough.
+    """
+    digits = 3 if step is None else max(3, digits_at(value, step))
     if not name.endswith("_seconds"):
-        return readable(name, value)
+        return readable(name, value, digits)
     for unit, seconds in (("h", 3600), ("min", 60), ("s", 1)):
         if value >= seconds and value % seconds == 0:
-            return f"{value / seconds:.0f} {unit}"
-    return duration(value)
+            return f"{value / seconds:.0f}{GAP}{unit}"
+    # From a minute on a duration has no fractions.
+    return duration(value) if step is None else f"{significant(value, digits)}{GAP}s"

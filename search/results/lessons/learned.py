@@ -124,7 +124,7 @@ def _fitted(trials: Sequence[TrialRecord]) -> tuple[tuple[Effect, ...], tuple[Cu
         for term in terms
         if term.scale is not None and not term.curved
     )
-    peaks = {curve.name: curve.at[int(np.argmax(curve.middle))] for curve in curves}
+    peaks = {curve.name: _peak(curve) for curve in curves}
     effects = tuple(
         Effect(
             term.name,
@@ -139,6 +139,12 @@ def _fitted(trials: Sequence[TrialRecord]) -> tuple[tuple[Effect, ...], tuple[Cu
     return effects, curves
 
 
+def _peak(curve: Curve) -> float:
+    """Where the curve is highest; of a setting of whole numbers the nearest of them."""
+    value = curve.at[int(np.argmax(curve.middle))]
+    return round(value) if curve.scale.whole else value
+
+
 def _factor(difference: Interval) -> Interval:
     return Interval(*(float(np.exp(v)) for v in (difference.mean, difference.low, difference.high)))
 
@@ -150,7 +156,15 @@ def _curve(
     left: np.ndarray,
     trials: Sequence[TrialRecord],
 ) -> Curve:
-    """The part of a setting in the model, and what of each trial's score it does not explain."""
+    """The part of a setting in the model, and what of each trial's score it does not explain.
+
+    Args:
+        line: the term of the setting.
+        terms: all of the model, in its order.
+        model: of the score.
+        left: shape (trials,): scores less what the model says of them.
+        trials: that it was fitted to.
+    """
     assert line.scale is not None
     assert line.setting is not None
     scale = line.scale
@@ -160,7 +174,7 @@ def _curve(
         weights = np.zeros(len(terms))
         for i in own:
             weights[i] = (bend(place) if terms[i].curved else place) - model.centre[i]
-        return model.contrast(weights)
+        return model.level(weights)
 
     places = np.linspace(-0.5, 0.5, _POINTS)
     drawn = [part(float(place)) for place in places]
@@ -169,11 +183,11 @@ def _curve(
         name=line.name,
         scale=scale,
         at=tuple(scale.value(float(place)) for place in places),
-        middle=tuple(model.mean + one.mean for one in drawn),
-        low=tuple(model.mean + one.low for one in drawn),
-        high=tuple(model.mean + one.high for one in drawn),
+        middle=tuple(one.mean for one in drawn),
+        low=tuple(one.low for one in drawn),
+        high=tuple(one.high for one in drawn),
         trials=tuple(
-            (value, float(model.mean + part(float(place)).mean + rest))
+            (value, float(part(float(place)).mean + rest))
             for value, place, rest in zip(values, line.values, left, strict=True)
         ),
         numbers=tuple(trial.number for trial in trials),

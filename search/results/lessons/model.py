@@ -18,9 +18,10 @@ _SPREAD, _WEIGHT = 1.5, 4.0
 
 @dataclass(frozen=True)
 class Additive:
-    """y = m + X β + noise, conjugate: β | σ² ~ N(0, τ² σ² I), σ² ~ inverse gamma.
+    """y = m + (X - its means) β + noise: β | σ² ~ N(0, τ² σ² I), σ² ~ inverse gamma, m is flat.
 
-    The marginal posterior of any c·β is a Student t (Gelman et al., Bayesian Data Analysis, 14.8).
+    The marginal posterior of any c·β is a Student t (Gelman et al., Bayesian Data Analysis, 14.8),
+    and so is that of m, whose error has nothing to do with that of β as the columns are centred.
     As the prior is proper, there may be more terms than trials: intervals are then wide.
 
     Attributes:
@@ -28,7 +29,8 @@ class Additive:
         coefficients: shape (terms,): posterior mean of β, in units of y.
         covariance: shape (terms, terms): scale matrix of the t distribution.
         freedom: its degrees of freedom.
-        mean: of y.
+        mean: of y, the posterior mean of m.
+        mean_variance: squared scale of m's t distribution, σ²/trials, in squared units of y.
     """
 
     centre: NDArray[np.float64]
@@ -36,6 +38,7 @@ class Additive:
     covariance: NDArray[np.float64]
     freedom: float
     mean: float
+    mean_variance: float
 
     @classmethod
     def fit(cls, columns: ArrayLike, outcome: ArrayLike, noise: float = 1.0) -> Additive:
@@ -63,12 +66,30 @@ class Additive:
         mean = spread @ (inner.T @ z)
         # One is lost to the mean of y.
         freedom = _WEIGHT + len(y) - 1
-        variance = (_WEIGHT * noise + z @ z - mean @ precision @ mean) / freedom
-        return cls(centre, mean * scale, spread * variance * scale**2, freedom, float(y.mean()))
+        variance = (_WEIGHT * noise + z @ z - mean @ precision @ mean) / freedom * scale**2
+        return cls(
+            centre,
+            mean * scale,
+            spread * variance,
+            freedom,
+            float(y.mean()),
+            float(variance / len(y)),
+        )
 
     def contrast(self, weights: ArrayLike) -> Interval:
         """The mean of weights·β with its 95 % interval; ``weights`` has shape (terms,)."""
-        c = np.asarray(weights, float)
-        middle = float(c @ self.coefficients)
-        reach = float(stats.t.ppf((1 + LEVEL) / 2, self.freedom) * np.sqrt(c @ self.covariance @ c))
+        return self._interval(np.asarray(weights, float), 0.0, 0.0)
+
+    def level(self, weights: ArrayLike) -> Interval:
+        """The mean of m + weights·β with its 95 % interval; ``weights`` has shape (terms,).
+
+        That is y itself, without noise, where the columns differ from their means by ``weights``.
+        """
+        return self._interval(np.asarray(weights, float), self.mean, self.mean_variance)
+
+    def _interval(self, c: NDArray[np.float64], start: float, variance: float) -> Interval:
+        """Of ``start``, known with this squared scale, and c·β."""
+        middle = float(start + c @ self.coefficients)
+        scale = np.sqrt(variance + c @ self.covariance @ c)
+        reach = float(stats.t.ppf((1 + LEVEL) / 2, self.freedom) * scale)
         return Interval(middle, middle - reach, middle + reach)

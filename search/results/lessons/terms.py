@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.flat import flattened, legible
+from search.flat import exact, legible, own_first
 from search.record import TrialRecord
 from search.results.roles import in_order
 from search.spec.settings import AFLoRASettings
@@ -24,16 +25,24 @@ _LOGARITHMIC = 8.0
 
 @dataclass(frozen=True)
 class Scale:
-    """Where the values of a numeric setting lie between the least (-½) and the greatest (½)."""
+    """Where the values of a numeric setting lie between the least (-½) and the greatest (½).
+
+    Attributes:
+        low, high: the least and the greatest value, in the setting's own unit.
+        logarithmic: whether a place goes by the logarithm of the value.
+        whole: whether all values are whole numbers by their type, like ranks.
+    """
 
     low: float
     high: float
     logarithmic: bool
+    whole: bool
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Scale:
         low, high = min(values), max(values)
-        return cls(low, high, low > 0 and high / low >= _LOGARITHMIC)
+        whole = all(isinstance(value, int) for value in values)
+        return cls(low, high, low > 0 and high / low >= _LOGARITHMIC, whole)
 
     def place(self, value: float) -> float:
         part = (value - self.low) / (self.high - self.low)
@@ -85,7 +94,7 @@ def terms_of(trials: Sequence[TrialRecord]) -> list[Term]:
 
     A role is *adapted* where ``modules`` names it, and *trains* where its A and B did at the start.
     What was changed in the same trials only is one question with all their names. There is none
-    for what fewer than two trials have, or lack.
+    for what fewer than two trials have, or lack, nor for a number that all but one have alike.
 
     Args:
         trials: of AFLoRA, all that were trained to the end.
@@ -104,7 +113,7 @@ def terms_of(trials: Sequence[TrialRecord]) -> list[Term]:
 def _settings(trial: TrialRecord) -> dict[str, Any]:
     own = AFLoRASettings(**trial.settings["method"]["aflora"]).model_dump()
     rest = {key: value for key, value in trial.settings.items() if key != "method"}
-    return flattened(own) | flattened(rest)
+    return own_first(own, rest)
 
 
 def _keys(settings: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -167,9 +176,11 @@ def _of_setting(key: str, settings: Sequence[Mapping[str, Any]]) -> list[Term]:
     name = _shown(key)
     if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
         return _of_kinds(name, values)
+    if len(values) - max(Counter(values).values()) < _FEWEST_A_SIDE:
+        return []
     scale = Scale.of(values)
     places = np.array([scale.place(value) for value in values])
-    low, high = f"{scale.low:.2g}", f"{scale.high:.2g}"
+    low, high = _ends(scale)
     terms = [
         Term(f"{name} at {high} in place of {low}", f"{name}: {low} → {high}", places, key, scale)
     ]
@@ -178,6 +189,12 @@ def _of_setting(key: str, settings: Sequence[Mapping[str, Any]]) -> list[Term]:
         curve = np.array([bend(place) for place in places])
         terms.append(Term(subject, f"{name}: ends → middle", curve, key, scale, curved=True))
     return terms
+
+
+def _ends(scale: Scale) -> tuple[str, str]:
+    """The least and the greatest value, with as many digits as tell them apart."""
+    low, high = legible(scale.low), legible(scale.high)
+    return (low, high) if low != high else (exact(scale.low), exact(scale.high))
 
 
 def _of_kinds(name: str, values: Sequence[Any]) -> list[Term]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from search.flat import legible
 from search.results.lessons.learned import FEWEST_TRIALS, Effect, Lessons
 from search.results.lessons.pattern import Tendency
 from search.results.noise import Interval
@@ -43,7 +44,7 @@ def _of_score(effect: Effect, metric: str) -> str:
     ends = sorted((abs(score.low), abs(score.high)))
     amount = f"{abs(score.mean):.3f} {metric} ({ends[0]:.3f} … {ends[1]:.3f})"
     if effect.best is not None and score.mean > 0:
-        best = f"{effect.name} is best at about {effect.best:.2g}"
+        best = f"{effect.name} is best at about {legible(effect.best)}"
         return f"{best}: the middle of its range is worth {amount} more than the ends."
     text = f"{effect.subject} {'gains' if score.mean > 0 else 'costs'} {amount}"
     if effect.parameters is not None and _is_told(effect.parameters, 1.0):

@@ -1,5 +1,13 @@
 async function draw(figures) {
   const spots = [...document.querySelectorAll("[data-figure]")];
+  // One plot that fails keeps no other from being drawn.
+  const attempt = async (work) => {
+    try {
+      await work();
+    } catch (error) {
+      tellTrouble("A plot", error);
+    }
+  };
   const show = async (spot) => {
     const name = spot.dataset.figure;
     const figure = name === "front" && trials ? frontFigure(figures[name]) : figures[name];
@@ -11,25 +19,27 @@ async function draw(figures) {
   const state = document.documentElement.dataset;
   const seen = (spot) => spot.getBoundingClientRect().top < 1.2 * innerHeight;
   const first = spots.filter(seen);
-  for (const spot of first) await show(spot);
+  for (const spot of first) await attempt(() => show(spot));
   state.plots = "seen";
   performance.mark("seen");
-  if (trials) showParallel();
+  if (trials) await attempt(showParallel);
   // One after the other: plotly leaves parts of both behind when two drawings of a plot overlap.
   let drawnSoFar = Promise.resolve();
+  const next = (work) => { drawnSoFar = drawnSoFar.then(() => attempt(work)); };
   for (const spot of spots.filter((other) => !first.includes(other))) {
-    drawnSoFar = drawnSoFar.then(breath).then(() => show(spot));
+    next(breath);
+    next(() => show(spot));
   }
-  drawnSoFar = drawnSoFar.then(() => { state.plots = "drawn"; });
+  next(() => { state.plots = "drawn"; });
   const redraw = (which) => {
-    drawnSoFar = drawnSoFar.then(async () => {
-      for (const spot of spots.filter(which)) {
+    for (const spot of spots.filter(which)) {
+      next(() => {
         Plotly.purge(spot);
         delete spot.data;
-        await show(spot);
-      }
-      if (opened !== null) ring(trials.number[opened]);
-    });
+        return show(spot);
+      });
+    }
+    next(() => { if (opened !== null) ring(trials.number[opened]); });
   };
   for (const query of [dark, narrow, printing]) query.addEventListener("change", () => redraw(() => true));
   offerAxes(() => redraw((spot) => spot.dataset.figure === "front"));
@@ -61,9 +71,12 @@ async function start() {
   await draw(JSON.parse(await unpacked("figures")));
 }
 
-start().catch((error) => {
+// `what` begins the sentence.
+function tellTrouble(what, error) {
   const trouble = document.getElementById("trouble");
-  trouble.textContent = `The plots could not be drawn: ${error.message}. The tables hold the same figures.`;
+  trouble.textContent = `${what} could not be drawn: ${error.message}. The tables hold the same figures.`;
   trouble.hidden = false;
   console.error(error);
-});
+}
+
+start().catch((error) => tellTrouble("The plots", error));

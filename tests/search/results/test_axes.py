@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from search.record import StudyRecord
 from search.results.axes import linear_ticks
@@ -142,16 +144,54 @@ def test_many_values_have_powers_of_ten(axis: Callable[..., Any]) -> None:
         ("score", 0.71, 0.893, ["0.75", "0.80", "0.85"]),
         ("", 3, 97, ["20", "40", "60", "80"]),
         ("", 0.2, 0.2, ["0.2"]),
+        ("", 0.123451, 0.123456, [f"0.12345{n}" for n in range(1, 7)]),
         ("", 1e-7, 5e-7, ["1e-07", "2e-07", "3e-07", "4e-07", "5e-07"]),
-        ("trainable_params", 900, 5_400, [f"{n}{GAP}k" for n in (1, 2, 3, 4, 5)]),
+        ("trainable_params", 900, 5_400, [f"{n} k" for n in (1, 2, 3, 4, 5)]),
+        ("trainable_params", 148_000, 149_500, ["148 k", "148.5 k", "149 k", "149.5 k"]),
+        ("trainable_params", 1_233_900, 1_240_000, ["1.234 M", "1.236 M", "1.238 M", "1.24 M"]),
+        ("trainable_params", 999_400, 1_000_100, ["999.4 k", "999.6 k", "999.8 k", "1 M"]),
+        ("trainable_params", 184.0, 185.5, ["184", "184.5", "185", "185.5"]),
+        (
+            "train_flops",
+            3.1e12,
+            3.102e12,
+            [f"{n} TFLOPs" for n in (3.1, 3.1005, 3.101, 3.1015, 3.102)],
+        ),
+        ("train_seconds", 20.0, 20.02, [f"{n} s" for n in (20, 20.005, 20.01, 20.015, 20.02)]),
+        ("train_seconds", 75.0, 76.5, ["75 s", "75.5 s", "76 s", "76.5 s"]),
+        ("train_seconds", 3_580, 3_630, ["3580 s", "3590 s", "1 h", "3610 s", "3620 s", "3630 s"]),
         ("train_seconds", 21.4, 134, ["40 s", "1 min", "80 s", "100 s", "2 min"]),
         ("train_seconds", 3_000, 20_000, ["1 h", "2 h", "3 h", "4 h", "5 h"]),
     ],
 )
 def test_linear_ticks_are_round(name: str, low: float, high: float, texts: list[str]) -> None:
     ticks = linear_ticks(name, low, high)
-    assert [text for _, text in ticks] == texts
+    assert [text.replace(GAP, " ") for _, text in ticks] == texts
     assert all(low - 1e-12 <= place <= high + 1e-12 for place, _ in ticks)
+
+
+@given(
+    name=st.sampled_from(["trainable_params", "train_seconds", "train_flops", "score", ""]),
+    low=st.floats(1e-3, 1e9),
+    part=st.floats(1e-6, 100),
+)
+def test_linear_ticks_are_told_apart_and_say_where_they_are(
+    name: str, low: float, part: float
+) -> None:
+    high = low * (1 + part)
+    ticks = linear_ticks(name, low, high)
+    assert len({text for _, text in ticks}) == len(ticks)
+    prefixes = {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "m": 60.0, "h": 3600.0}
+    for place, text in ticks:
+        number, _, sign = text.partition(GAP)
+        assert float(number) * prefixes.get(sign[:1], 1.0) == pytest.approx(
+            place, abs=1e-6 * (high - low)
+        )
+
+
+def test_few_values_that_differ_in_late_digits_are_told_apart(axis: Callable[..., Any]) -> None:
+    texts = [text for _, text in axis(0.1234, 0.12341, 0.12343, 0.1235)["ticks"]]
+    assert len(set(texts)) == len(texts) > 1
 
 
 def test_values_are_as_short_as_they_can_be_told_apart(axis: Callable[..., Any]) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from search.pareto.front import front
 from search.record import FreezeEvent, StudyRecord
+from search.results import html
 from search.results.html import write_overview_page, write_report
 from tests.search.records import study
 from tests.search.records import trial as lora
@@ -306,6 +307,29 @@ def test_text_in_plots_follows_the_colour_scheme(whole: Seen) -> None:
     until(lambda: bool(whole.page.evaluate(ink) != light))
     assert (light, whole.page.evaluate(ink)) == ("#2a313a", "#dfe4ea")
     assert whole.is_clean()
+
+
+@pytest.mark.parametrize("broken", ["front", "volume-trials"])
+def test_a_plot_that_cannot_be_drawn_is_told_of_and_stops_no_other(
+    broken: str, opened: Opener, study: Maker, trial: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither at first nor when they are drawn anew, whether it is on the screen at once or not."""
+    whole = html._as_json
+    monkeypatch.setattr(
+        html, "_as_json", lambda figures: json.dumps(json.loads(whole(figures)) | {broken: None})
+    )
+
+    seen = opened(study(trial(0), trial(1, score=0.8)), color_scheme="light")
+    visible = seen.page.locator("[data-figure]:visible").count()
+    assert seen.plots() == visible - 1
+    notice = seen.page.locator("#trouble")
+    until(lambda: bool(notice.is_visible()))
+    assert notice.text_content().startswith("A plot could not be drawn: ")
+    ink = "document.querySelector('[data-figure=trials]')._fullLayout.font.color"
+    seen.page.emulate_media(color_scheme="dark")
+    until(lambda: bool(seen.page.evaluate(ink) == "#dfe4ea"))
+    seen.page.emulate_media(color_scheme="light")
+    until(lambda: bool(seen.page.evaluate(ink) == "#2a313a"))
 
 
 def test_on_a_phone_nothing_is_wider_than_the_screen(

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import shlex
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import yaml
+
 from search.record import FreezeEvent, StudyRecord
-from search.results.catalogue import catalogue, courses
+from search.results.catalogue import COMMANDS, catalogue, courses
+from search.spec.load import load_space
+from tests.search.spec.spaces import QUICKSTART
 
 Maker = Callable[..., Any]
 
@@ -43,6 +50,8 @@ def test_a_setting_of_the_method_s_own_is_told_in_place_of_the_one_that_all_shar
 ) -> None:
     both = {"method": {"lora": {"rank": 8, "learning_rate": 1e-3}}, "learning_rate": 5e-2}
     assert catalogue(study(trial(0, settings=both)))["settings"]["learning_rate"] == ["0.001"]
+    left = {"method": {"lora": {"rank": 8, "learning_rate": None}}, "learning_rate": 5e-2}
+    assert catalogue(study(trial(0, settings=left)))["settings"]["learning_rate"] == ["0.05"]
 
 
 def test_a_trial_that_stopped_is_told_as_it_was_and_drawn_where_it_was_heading(
@@ -57,6 +66,42 @@ def test_a_trial_that_stopped_is_told_as_it_was_and_drawn_where_it_was_heading(
 def test_what_failed_is_on_no_plot(study: Maker, trial: Maker) -> None:
     found = catalogue(study(trial(0), trial(1, "failed", rungs=2), trial(2, "running")))
     assert found["measures"]["trainable_params"]["course"][1:] == [None, None]
+    assert found["measures"]["score"]["course"][1:] == [None, None]
+
+
+def test_what_still_runs_has_a_score_where_it_has_a_place_on_every_axis(
+    study: Maker, trial: Maker
+) -> None:
+    """Else its line would go along the spots of those without a value."""
+    record = study(
+        trial(0, score=0.8, settings={"method": {"lora": {"rank": 2}}}),
+        trial(1, "pruned", score=0.7, settings={"method": {"lora": {"rank": 4}}}),
+        *(
+            trial(2 + n, s, score=0.3, rungs=2)
+            for n, s in enumerate(["running", "paused", "failed"])
+        ),
+    )
+    found = catalogue(record)
+    (rank,) = [axis for axis in found["axes"] if axis["title"] == "rank"]
+    course = found["measures"]["score"]["course"]
+    assert [value is None for value in course] == [value is None for value in rank["values"]]
+    # The table tells how far each of them came.
+    assert None not in found["told"]["accuracy"]
+    assert found["measures"]["score"]["axis"]["range"][0] > 0.6
+
+
+def test_a_trial_is_trained_once_more_without_what_came_before_its_run(tmp_path: Path) -> None:
+    content = yaml.safe_load(QUICKSTART.read_text(encoding="utf-8"))
+    whole = content | {"warm_start": "runs/gone", "confirm": {"seeds": 5}}
+    (tmp_path / "space.yaml").write_text(yaml.safe_dump(whole))
+    settings = load_space(QUICKSTART).enqueued[0].settings
+    (command,) = [text for _, needs, text in COMMANDS if not needs]
+    enqueue = shlex.quote(f"enqueue={json.dumps([settings])}")
+    words = shlex.split(command.replace("{run}", str(tmp_path)).replace("{enqueue}", enqueue))
+    overrides = [value for flag, value in itertools.pairwise(words) if flag == "--set"]
+    loaded = load_space(words[3], overrides)
+    assert [entry.settings for entry in loaded.enqueued] == [settings]
+    assert loaded.space.warm_start is None
 
 
 def test_the_axes_that_are_offered_first_are_those_that_are_drawn(

@@ -302,12 +302,25 @@ def test_names_cover_neither_points_nor_each_other() -> None:
 
 
 def test_ticks_are_round_numbers_within_the_range() -> None:
-    assert log_ticks("train_seconds", [14.0, 130.0])[1] == [
+    texts = log_ticks("train_seconds", [14.0, 130.0])[1]
+    assert [text.replace("\N{NO-BREAK SPACE}", " ") for text in texts] == [
         "15 s", "20 s", "30 s", "45 s", "1 min", "90 s", "2 min",
     ]  # fmt: skip
     places, texts = log_ticks("trainable_params", [900.0, 120_000.0])
     assert (places[0], texts[0]) == (1000.0, "1.00\N{NO-BREAK SPACE}k")
     assert log_ticks("train_seconds", [21.4, 21.4])[1] == ["21.4\N{NO-BREAK SPACE}s"]
+
+
+def test_the_ends_of_a_short_logarithmic_axis_are_told_apart() -> None:
+    gap = "\N{NO-BREAK SPACE}"
+    assert log_ticks("train_seconds", [75.2, 75.3])[1] == [f"75.20{gap}s", f"75.30{gap}s"]
+    texts = log_ticks("trainable_params", [148_200.0, 148_300.0])[1]
+    assert texts == [f"148.20{gap}k", f"148.30{gap}k"]
+
+
+def test_an_axis_of_nothing_but_zeros_has_that_one_tick() -> None:
+    axis = log_axis("trainable_params", [0.0, 0.0])
+    assert (axis["tickvals"], axis["ticktext"]) == ([1.0], ["0"])
 
 
 def test_zero_has_its_place_on_a_logarithmic_axis() -> None:

@@ -48,6 +48,15 @@ def test_without_a_complete_trial_it_only_counts(trial: Maker, study: Maker) -> 
     assert text == "No trial is complete yet: 1 running, 2 pruned."
 
 
+def test_complete_trials_that_break_the_limits_are_counted_as_such(
+    trial: Maker, study: Maker
+) -> None:
+    broke = [trial(n, feasible=False) for n in range(3)]
+    assert words(study(*broke)) == "3 trials are complete, none within the limits."
+    text = words(study(*broke, trial(3, "running"), trial(4, "pruned")))
+    assert text == "3 trials are complete, none within the limits; 1 running, 1 pruned."
+
+
 def test_if_all_failed_it_is_said_why(study: Maker, trial: Maker) -> None:
     failed = [trial(0, "failed", reason="out of memory\nTraceback"), trial(1, "failed", reason="x")]
     text = words(study(*failed, trial(2, "failed", reason="out of memory\nTraceback")))

@@ -182,6 +182,43 @@ def test_what_a_single_trial_has_is_no_question() -> None:
     assert labels(trials) == ["rule: paper → official"]
 
 
+def test_a_number_that_one_trial_alone_has_is_no_question() -> None:
+    ranks = [4, 4, 4, 4, 4, 256]
+    assert labels([aflora(i, 0.5, rank=rank) for i, rank in enumerate(ranks)]) == []
+    ranks = [4, 4, 4, 4, 2, 256]
+    assert labels([aflora(i, 0.5, rank=rank) for i, rank in enumerate(ranks)]) == ["rank: 2 → 256"]
+
+
+def test_ends_of_a_range_are_told_apart_and_whole_numbers_in_full() -> None:
+    ranks = [aflora(i, 0.5, rank=[16, 260][i % 2]) for i in range(4)]
+    assert [term.subject for term in terms_of(ranks)] == ["rank at 260 in place of 16"]
+    rates = [aflora(i, 0.5, learning_rate=[0.001, 0.00104][i % 2]) for i in range(4)]
+    assert labels(rates) == ["learning_rate: 0.001 → 0.00104"]
+    rates = [aflora(i, 0.5, learning_rate=[0.001, 0.001000001][i % 2]) for i in range(4)]
+    assert labels(rates) == ["learning_rate: 0.001 → 0.001000001"]
+
+
+def test_the_best_of_a_range_of_whole_numbers_is_one() -> None:
+    trials = [
+        aflora(i, 0.8 - (rank - 256) ** 2 / 1e5, rank=rank)
+        for i, rank in enumerate([128, 192, 255, 259, 320, 384] * 4)
+    ]
+    told = in_words(lessons_of(study(*trials)), "accuracy")
+    assert any(s.startswith("rank is best at about 256: the middle") for s in told), told
+
+
+def test_a_rate_of_the_method_s_own_counts_and_not_the_one_that_all_share() -> None:
+    def of(number: int, **own: float) -> TrialRecord:
+        settings = {"method": {"aflora": {"rank": 4} | own}, "learning_rate": 0.05}
+        return trial(number, settings=settings)
+
+    assert labels([of(i, learning_rate=10.0 ** -(2 + i % 2)) for i in range(4)]) == [
+        "learning_rate: 0.001 → 0.01"
+    ]
+    mixed = [of(0, learning_rate=0.01), of(1), of(2, learning_rate=0.01), of(3)]
+    assert labels(mixed) == ["learning_rate: 0.01 → 0.05"]
+
+
 def test_few_values_give_a_line_and_more_of_them_a_curve() -> None:
     assert labels([aflora(i, 0.5, rank=2 ** (i % 3)) for i in range(9)]) == ["rank: 1 → 4"]
     assert labels([aflora(i, 0.5, rank=2 ** (i % 4)) for i in range(9)]) == [
@@ -218,6 +255,32 @@ def test_trials_stand_where_they_would_were_the_rest_average() -> None:
     assert np.abs(left).max() < 0.02
     assert curve.numbers == tuple(range(60))
     assert all(a < b < c for a, b, c in zip(curve.low, curve.middle, curve.high, strict=True))
+
+
+def test_the_band_of_a_curve_holds_the_true_curve_as_often_as_it_says() -> None:
+    """Also in the middle, where only the mean of all scores is in doubt."""
+    held = []
+    for seed in range(150):
+        random = np.random.default_rng(seed)
+        places = random.uniform(-0.5, 0.5, 20)
+        places[:2] = -0.5, 0.5
+        query = random.random(20) < 0.5
+        scores = 0.8 + 0.02 * query + 0.03 * places + 0.01 * random.normal(size=20)
+        rates = np.exp(math.log(0.01) + math.log(10.0) * places)
+        trials = [
+            aflora(
+                i,
+                float(scores[i]),
+                modules=["ffn_in", "query"] if query[i] else ["ffn_in"],
+                learning_rate=float(rates[i]),
+            )
+            for i in range(20)
+        ]
+        (curve,) = lessons_of(study(*trials)).curves
+        true = 0.8 + 0.02 * query.mean() + 0.03 * np.linspace(-0.5, 0.5, len(curve.at))
+        held.append((np.array(curve.low) <= true) & (true <= np.array(curve.high)))
+    for part in np.array_split(np.mean(held, axis=0), 4):
+        assert 0.91 < part.mean() < 0.995
 
 
 def events(at: dict[tuple[int, str, str], int | None]) -> tuple[FreezeEvent, ...]:

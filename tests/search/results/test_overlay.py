@@ -195,13 +195,28 @@ def test_runs_that_spent_more_are_also_compared_at_the_same_cost() -> None:
 
 def test_a_run_without_a_front_is_named() -> None:
     found = laid(a=of((0.9, 10)), b=study(trial(0, "running"), objectives=TWO))
-    assert differences(found)[0] == "b has no complete trial yet."
+    assert differences(found)[0] == "No trial is complete yet in b."
     assert "no front yet" in str(overlaid_fronts_figure(found).to_json())
     empty = laid(a=study(), b=study(trial(0, "failed")))
     assert differences(empty) == overall_differences([empty]) == ["No trial is complete yet."]
     for draw in (overlaid_fronts_figure, overlaid_volume_figure):
         assert draw(empty).layout.annotations[0].text == "No trial is complete yet."
     assert cells(sides_table(empty).rows[0])[4:8] == ["–", "–", "–", "–"]
+
+
+def test_a_run_that_broke_its_limits_is_not_said_to_have_completed_nothing() -> None:
+    broke = study(trial(0, feasible=False), trial(1, feasible=False), objectives=TWO)
+    told = "2 trials are complete in b, none within the limits."
+    assert differences(laid(a=of((0.9, 10)), b=broke))[0] == told
+    both = laid(a=broke, b=study(objectives=TWO))
+    expected = ["2 trials are complete, none within the limits."]
+    assert differences(both) == overall_differences([both]) == expected
+    runs = [
+        NamedRun("a", {"rte": of((0.9, 10)), "cola": broke, "sst2": study(objectives=TWO)}),
+        NamedRun("b", {"rte": of((0.8, 10)), "cola": broke, "sst2": study(objectives=TWO)}),
+    ]
+    told_of_all = " ".join(overall_differences(overlay_runs(runs)))
+    assert "No trial is complete yet on sst2. 4 trials are complete on cola, none" in told_of_all
 
 
 def test_several_tasks_are_summed_up() -> None:

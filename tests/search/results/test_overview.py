@@ -52,6 +52,10 @@ def test_the_headline_counts_which_method_leads() -> None:
     told, _ = overview_headline([*two(), study(task="qnli")])
     assert told == "No trial is complete yet on qnli."
     assert overview_headline([study()]) == ["No trial is complete yet."]
+    broke = study(trial(0, feasible=False), task="qnli")
+    told, *_ = overview_headline([*two(), broke])
+    assert told == "1 trial is complete on qnli, none within the limits."
+    assert overview_headline([broke]) == ["1 trial is complete, none within the limits."]
     tied = study(trial(0, score=0.7, params=10.0, **AFLORA), trial(1, score=0.7), task="rte")
     assert overview_headline([tied]) == [
         "The best score is that of aflora on 1 of 1 task.",

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from search.flat import exact, flattened, legible
-from search.results.units import MISSING, duration, ratio, readable, running_time, title
+from search.results.units import MISSING, duration, ratio, readable, running_time, title, unit
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,19 @@ def test_measures_have_three_digits_and_their_unit(
     name: str, value: float | None, text: str
 ) -> None:
     assert readable(name, value).replace("\N{NO-BREAK SPACE}", " ") == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(148_460, "148.5 k"), (999_600, "999.6 k"), (999_960, "1.000 M"), (184, "184")],
+)
+def test_as_many_digits_as_are_asked_for(value: float, text: str) -> None:
+    assert readable("trainable_params", value, 4).replace("\N{NO-BREAK SPACE}", " ") == text
+
+
+def test_units_go_by_the_end_of_a_name() -> None:
+    names = ["train_seconds", "train_flops", "disk_bytes", "trainable_params_end", "score"]
+    assert [unit(name) for name in names] == ["s", "FLOPs", "B", "", ""]
 
 
 @pytest.mark.parametrize(
