@@ -26,8 +26,9 @@ from search.report import write_overview
 from search.spec import LoadedSpace
 from search.spec.errors import first_line
 from search.store import Store
-from search.tracked import shown_uri, store_opener, system_metrics
+from search.tracked import store_opener, system_metrics
 from search.tracking.follower import Followed, Follower
+from search.tracking_place import shown_uri
 from search.trial.delivery import Delivery
 from search.trial.worker import train
 
@@ -191,7 +192,7 @@ class Driver:
     def _say_goodbye(self, records: Sequence[StudyRecord]) -> None:
         endings = [part.engine.ending for part in self._parts]
         again = self._again if any(ending is not None for ending in endings) else None
-        uri = shown_uri(self._loaded, self._run.directory)
+        uri = shown_uri(self._loaded.space.tracking.uri, self._run.directory)
         if self._run.several:
             size = self._run.directory.bytes
             print_overview(records, self._run.root, size, uri, endings, again, self._console)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -19,17 +18,7 @@ from search.tracking.mlflow_store import MLflowStore
 from search.tracking.relocation import relocate
 from search.tracking.renaming import rename_parameters
 from search.tracking.system_metrics import SystemMetrics
-from search.writing import shown
-
-
-def given_uri(loaded: LoadedSpace) -> str | None:
-    """The tracking store that the user names; None for the run directory's own."""
-    return loaded.space.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI")
-
-
-def shown_uri(loaded: LoadedSpace, directory: RunDirectory) -> str:
-    """The tracking store as a user would name it in this folder."""
-    return given_uri(loaded) or f"sqlite:///{shown(directory.mlflow)}"
+from search.tracking_place import given_uri
 
 
 def system_metrics(loaded: LoadedSpace) -> SystemMetrics | None:
@@ -44,7 +33,7 @@ def store_opener(
     loaded: LoadedSpace, directory: RunDirectory, study_id: str
 ) -> Callable[[], MLflowStore]:
     """Opens the tracking store of a study; the run directory may have been moved."""
-    given = given_uri(loaded)
+    given = given_uri(loaded.space.tracking.uri)
     uri = given or f"sqlite:///{directory.mlflow}"
     artifacts = None if given else directory.artifacts
     if artifacts is not None:
