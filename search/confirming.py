@@ -266,8 +266,9 @@ def write_confirmed(run: Run, store: Store, studies: Sequence[Confirming]) -> No
 
     The run's store gets them as well, where that is another place.
     """
-    from search.report import write_all, write_overview
+    from search.report import follow_artifacts, write_all, write_overview
 
+    follow_artifacts(run.directory)
     for directory in run.begun.values():
         write_all(directory)
     if run.several:

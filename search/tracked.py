@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from mlflow.environment_variables import MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING
 
@@ -32,15 +34,34 @@ def system_metrics(loaded: LoadedSpace) -> SystemMetrics | None:
 def store_opener(
     loaded: LoadedSpace, directory: RunDirectory, study_id: str
 ) -> Callable[[], MLflowStore]:
-    """Opens the tracking store of a study; the run directory may have been moved."""
+    """Opens the tracking store of a study; the run directory may have been moved.
+
+    All that can go wrong with the store does so when it is opened: then it is told, or tried again.
+    """
     given = given_uri(loaded.space.tracking.uri)
     uri = given or f"sqlite:///{directory.mlflow}"
     artifacts = None if given else directory.artifacts
-    if artifacts is not None:
-        relocate(directory.mlflow, artifacts)
-        rename_parameters(directory.mlflow)
     experiment = loaded.space.tracking.experiment or loaded.space.name
-    return lambda: MLflowStore(uri, experiment, artifacts, study_id)
+
+    def opened() -> MLflowStore:
+        if artifacts is not None:
+            _take_along(directory.mlflow, artifacts)
+        return MLflowStore(uri, experiment, artifacts, study_id)
+
+    return opened
+
+
+def _take_along(database: Path, artifacts: Path) -> None:
+    """Have the run directory's own store be of this place and this version.
+
+    Raises:
+        ValueError: it cannot be read; its file is named.
+    """
+    try:
+        relocate(database, artifacts)
+        rename_parameters(database)
+    except sqlite3.Error as error:
+        raise ValueError(f"{database} cannot be read: {error}") from error
 
 
 @dataclass(frozen=True)
