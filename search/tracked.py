@@ -12,7 +12,7 @@ from pathlib import Path
 from mlflow.environment_variables import MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING
 
 from search.engine.run_directory import RunDirectory
-from search.results.confirmed import Confirmation
+from search.results.confirmed import read_confirmations
 from search.spec import LoadedSpace
 from search.spec.errors import first_line
 from search.tracking.follower import FINISH_SECONDS
@@ -71,13 +71,17 @@ class Tracked:
     loaded: LoadedSpace
     directory: RunDirectory
     study_id: str
-    confirmations: Sequence[Confirmation]
 
     def write(self) -> None:
-        """Write what fresh seeds said beside the trials; as often as one likes."""
+        """Write what fresh seeds said beside the trials; as often as one likes.
+
+        Raises:
+            ValueError: what was confirmed is damaged, or the store cannot be read.
+        """
+        confirmations = read_confirmations(self.directory.root)
         store = store_opener(self.loaded, self.directory, self.study_id)()
-        several = len(self.confirmations) > 1
-        for confirmation in self.confirmations:
+        several = len(confirmations) > 1
+        for confirmation in confirmations:
             suffix = f"_{confirmation.split}" if several else ""
             for member in confirmation.members:
                 measures = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,20 @@ def test_a_file_that_cannot_be_written_is_told(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"{root}: cannot be read or written: ")
     assert file in line
+
+
+def test_what_was_confirmed_is_named_where_it_is_damaged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record, confirmation = run("rte", member(0, "lora", 0.7))
+    root = write_run(tmp_path / "run", record)
+    file = write_confirmations([confirmation], root)
+    whole = file.read_text()
+    (content,) = json.loads(whole)
+    wrong = content | {"members": [content["members"][0] | {"scores": ["high"]}]}
+    for damaged in (whole[:-30], json.dumps([wrong]), "3"):
+        file.write_text(damaged)
+        assert refused(capsys, str(root)).startswith(f"{root}: {file} is damaged: ")
 
 
 def test_a_folder_without_a_run_has_no_table(

@@ -8,7 +8,7 @@ import pytest
 
 from search.engine.run_directory import RunDirectory
 from search.spec import LoadedSpace, load_space
-from search.tracked import store_opener
+from search.tracked import Tracked, store_opener, track_confirmations
 from search.tracking.follower import Followed, Follower
 from tests.search.records import study, trial
 from tests.search.spec.spaces import changed
@@ -35,3 +35,13 @@ def test_a_damaged_store_is_told_and_taken_once_it_is_whole(
     directory.mlflow.write_text("")
     followed.write(finish=True)
     assert directory.mlflow.stat().st_size > 0
+
+
+def test_what_was_confirmed_is_told_where_it_is_damaged(
+    loaded: LoadedSpace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "confirm.json").write_text("[{")
+    track_confirmations([Tracked(loaded, RunDirectory(tmp_path), "s1")])
+    told = capsys.readouterr().err
+    assert told.startswith("MLflow misses what was confirmed: ValueError: ")
+    assert f"{tmp_path}/confirm.json is damaged" in told
