@@ -29,7 +29,10 @@ from search.stored import open_store  # noqa: E402
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0, 1 where a training failed, 2 where the input was wrong."""
+    """Run the command; the exit status.
+
+    0: done. 1: a training failed, or a report is not written. 2: the input was wrong.
+    """
     parser = argparse.ArgumentParser(prog="python -m search.confirm", description=__doc__)
     parser.add_argument(
         "run", metavar="RUN", help="a run whose search has ended, or the folder of one of its tasks"
@@ -89,8 +92,8 @@ def _main(options: argparse.Namespace) -> int:
         store = open_store(studies[0].loaded, run)
         backbone = None if place.own else deliver(studies[0].loaded)
         whole = confirm(studies, backbone, copied_to(store, run))
-        write_confirmed(run, store, studies)
-        return 0 if whole else 1
+        written = write_confirmed(run, store, studies)
+        return 0 if whole and written else 1
 
 
 def _read(directory: RunDirectory, options: argparse.Namespace) -> Confirming:

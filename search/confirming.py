@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +22,7 @@ from search.results.confirmed import (
     chosen,
     compare,
     file_of,
-    read_confirmations,
+    read_trainings,
     write_confirmations,
 )
 from search.spec import LoadedSpace, Mistake, SpecError
@@ -30,7 +32,7 @@ from search.spec.schema import Confirm
 from search.spec.tasks import Task
 from search.store import Store, same_place
 from search.tracked import Tracked, track_confirmations
-from search.writing import write_atomically
+from search.writing import shown, write_atomically
 
 if TYPE_CHECKING:
     from search.trial.delivery import Delivery
@@ -47,7 +49,8 @@ class Confirming:
         trials: numbers of those to train again in place of what ``wanted`` chooses.
 
     Raises:
-        SpecError: one of ``trials`` is not complete, or is none.
+        SpecError: one of ``trials`` is not complete, or is none; or a training that is done left
+            a damaged file.
     """
 
     def __init__(
@@ -69,9 +72,22 @@ class Confirming:
         self._apart = bool(data.tests)
         splits = dict(data.tests) if self._apart else {"selection": data.selection}
         self._data = dataclasses.replace(data, tests=splits)
-        self._seeds = [loaded.space.seed + 1 + at for at in range(wanted.seeds)]
+        # NumPy takes no larger ones.
+        self._seeds = [(loaded.space.seed + 1 + at) % 2**32 for at in range(wanted.seeds)]
         self._named = trials is not None
         self._members = chosen(study, wanted.top) if trials is None else _named(study, trials)
+        self._done = self._read_done()
+
+    def _read_done(self) -> set[tuple[int, int]]:
+        """Trial and seed of every training that is done; all are read before another begins."""
+        rows = {split: len(encoded) for split, encoded in self._data.tests.items()}
+        root = self._directory.root
+        try:
+            found = read_trainings(self._study, root, self.task.metric, rows)
+        except ValueError as error:
+            what = f"{error}; delete that file and it is trained again"
+            raise SpecError(shown(root), [Mistake(FOLDER, what)]) from None
+        return {(number, seed) for number, seeds in found.items() for seed in seeds}
 
     @property
     def has_complete(self) -> bool:
@@ -99,7 +115,7 @@ class Confirming:
             (seed, trial)
             for seed in self._seeds
             for trial in self._members
-            if not (self._folder / file_of(trial.number, seed)).is_file()
+            if (trial.number, seed) not in self._done
         ]
         seeds, places = f"{len(self._seeds)} fresh seeds", ", ".join(splits)
         say(
@@ -150,7 +166,6 @@ class Confirming:
             self.loaded,
             self._directory,
             self._study.provenance["study_id"],
-            read_confirmations(self._directory.root),
         )
 
 
@@ -261,18 +276,31 @@ def copied_to(store: Store, run: Run) -> Callable[[Path], None]:
     return (lambda path: None) if same_place(store, run.root) else put
 
 
-def write_confirmed(run: Run, store: Store, studies: Sequence[Confirming]) -> None:
+def write_confirmed(run: Run, store: Store, studies: Sequence[Confirming]) -> bool:
     """Write the reports of a run whose configurations were confirmed, and MLflow's part of it.
 
     The run's store gets them as well, where that is another place.
-    """
-    from search.report import write_all, write_overview
 
-    for directory in run.begun.values():
-        write_all(directory)
+    Returns:
+        Whether every report was written; what stood in the way of one is told.
+    """
+    from search.report import follow_artifacts, write_all, write_overview
+
+    follow_artifacts(run.directory)
+    writes = {directory.report: partial(write_all, directory) for directory in run.begun.values()}
     if run.several:
-        write_overview(run)
-    print(run.directory.report)
+        writes[run.directory.report] = partial(write_overview, run)
+    whole = True
+    for path, write in writes.items():
+        try:
+            write()
+        # What was trained must reach the other reports, the store and MLflow all the same.
+        except (OSError, ValueError) as error:
+            whole = False
+            again = f"python -m search.report {shlex.quote(shown(run.root))}"
+            print(f"{path} is not written: {error}; {again} writes it", file=sys.stderr)
+    if whole:
+        print(run.directory.report)
     if not same_place(store, run.root):
         try:
             mirror(run, store)
@@ -280,3 +308,4 @@ def write_confirmed(run: Run, store: Store, studies: Sequence[Confirming]) -> No
             print(f"{store} misses what was confirmed: {first_line(error)}", file=sys.stderr)
     # Last: a tracking server that is down must keep nobody waiting for what was found.
     track_confirmations([study.tracked for study in studies])
+    return whole

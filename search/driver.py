@@ -26,8 +26,9 @@ from search.report import write_overview
 from search.spec import LoadedSpace
 from search.spec.errors import first_line
 from search.store import Store
-from search.tracked import shown_uri, store_opener, system_metrics
+from search.tracked import store_opener, system_metrics
 from search.tracking.follower import Followed, Follower
+from search.tracking_place import shown_uri
 from search.trial.delivery import Delivery
 from search.trial.worker import train
 
@@ -113,7 +114,7 @@ class Driver:
         for part, target in zip(self._parts, followed, strict=True):
             try:
                 record, target.files = part.write_results()
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 # The others' results, and what MLflow and the store still lack, must not be lost.
                 told = f"The results of {part.task.name} are not written: {error}"
                 print(f"{told}; search.run --resume writes them.", file=sys.stderr)
@@ -122,9 +123,8 @@ class Driver:
                 written.append((part, record))
             target.ended = part.engine.ending is None
             records.append(record)
-        if self._run.several:
-            write_overview(self._run)
-        whole = self._clear(written) and len(written) == len(records)
+        whole = self._write_overview() and len(written) == len(records)
+        whole = self._clear(written) and whole
         problem = follower.close()
         if problem is not None:
             print(f"MLflow misses a part of this run: {problem}", file=sys.stderr)
@@ -135,6 +135,18 @@ class Driver:
                 self._console.print(f"Nothing is left to propose{of_task}: {part.engine.spent}.")
         self._say_goodbye(records)
         return self._status(records) or (0 if whole else 1)
+
+    def _write_overview(self) -> bool:
+        """Write the page over all tasks, of several; whether it could be written."""
+        if not self._run.several:
+            return True
+        try:
+            write_overview(self._run)
+        except (OSError, ValueError) as error:
+            told = f"The page over all tasks is not written: {error}"
+            print(f"{told}; search.run --resume writes it.", file=sys.stderr)
+            return False
+        return True
 
     def _discard(self, checkpoints: Sequence[str]) -> None:
         """Delete checkpoints; what cannot be deleted now is tried again, and told, in the end."""
@@ -191,7 +203,7 @@ class Driver:
     def _say_goodbye(self, records: Sequence[StudyRecord]) -> None:
         endings = [part.engine.ending for part in self._parts]
         again = self._again if any(ending is not None for ending in endings) else None
-        uri = shown_uri(self._loaded, self._run.directory)
+        uri = shown_uri(self._loaded.space.tracking.uri, self._run.directory)
         if self._run.several:
             size = self._run.directory.bytes
             print_overview(records, self._run.root, size, uri, endings, again, self._console)

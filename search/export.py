@@ -226,7 +226,7 @@ class _Exporting:
         facts = Facts(form, self._task.labels, measured, rows, self._loaded.space.data.path)
         confirmations = read_confirmations(self._directory.root)
         text = card(self._study, self._trial, confirmations, facts)
-        (folder / FILE).write_text(text, encoding="utf-8")
+        (folder / FILE).write_text(text, encoding="utf-8", errors="replace")
         return measured
 
     @property

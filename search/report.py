@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import sqlite3
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -43,6 +44,8 @@ from search.side_by_side import PAGE, check_page, read_runs  # noqa: E402
 from search.spec import SpecError  # noqa: E402
 from search.tracking.relocation import relocate  # noqa: E402
 
+_NO_RUN = "holds no run (no study.db)"
+
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
@@ -76,7 +79,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0, or 2 where there is no run, or runs that cannot be compared."""
+    """Run the command; the exit status.
+
+    2 where there is no run, runs cannot be compared, or something cannot be read or written.
+    """
     options = parser().parse_args(arguments)
     roots = [Path(run).absolute() for run in options.runs]
     try:
@@ -88,8 +94,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _report(roots[0], options.figures)
     except (SpecError, ValueError) as error:
         # Of several runs an error names the one that it is about.
-        print(error if len(roots) > 1 else f"{options.runs[0]}: {error}", file=sys.stderr)
-        return WRONG_INPUT
+        told = str(error)
+    except OSError as error:
+        told = f"cannot be read or written: {error}"
+    print(told if len(roots) > 1 else f"{options.runs[0]}: {told}", file=sys.stderr)
+    return WRONG_INPUT
 
 
 def _check_options(options: argparse.Namespace) -> None:
@@ -108,7 +117,8 @@ def _check_options(options: argparse.Namespace) -> None:
 def _report(root: Path, figures: Path | None) -> int:
     run = Run.at(root)
     if not run.begun:
-        raise ValueError("holds no run (no study.db)")
+        raise ValueError(_NO_RUN)
+    follow_artifacts(run.directory)
     for directory in run.begun.values():
         write_all(directory)
         print(directory.report)
@@ -158,18 +168,34 @@ def _table(root: Path) -> int:
     runs = [Run.at(root)]
     if not runs[0].begun:
         runs = [Run.at(path) for path in sorted(root.glob("*")) if path.is_dir()]
-    read = [_read(directory) for run in runs for directory in run.begun.values()]
-    begun = [d.root.name for run in runs for d in run.begun.values() if (d.root / FOLDER).is_dir()]
+    directories = [directory for run in runs for directory in run.begun.values()]
+    if not directories:
+        raise ValueError(_NO_RUN)
+    read = [_read(directory) for directory in directories]
+    begun = [directory.root.name for directory in directories if (directory.root / FOLDER).is_dir()]
     if begun and not any(found for _, found in read):
         raise ValueError(
             f"what is being confirmed on {', '.join(begun)} is not through; go on with python -m "
             "search.confirm RUN"
         )
+    _check_distinct([str(directory.root.relative_to(root)) for directory in directories], read)
     comparison = compare_methods([(record, c) for record, found in read for c in found])
     print(as_markdown(comparison), end="")
     for path in write_comparison(comparison, root):
         print(path)
     return 0
+
+
+def _check_distinct(
+    places: Sequence[str], read: Sequence[tuple[StudyRecord, Sequence[Confirmation]]]
+) -> None:
+    """Raise ValueError where two runs below a folder confirmed the same; it is told which."""
+    holders: dict[tuple[str, str], str] = {}
+    for place, (record, found) in zip(places, read, strict=True):
+        for confirmation in found:
+            before = holders.setdefault((record.task, confirmation.split), place)
+            if before != place:
+                raise ValueError(f"two runs are of the task {record.task}: {before} and {place}")
 
 
 def _read(directory: RunDirectory) -> tuple[StudyRecord, list[Confirmation]]:
@@ -187,20 +213,32 @@ def write_all(directory: RunDirectory) -> None:
     """Write front, table and report of a study.
 
     Raises:
-        ValueError: the study is not there or damaged.
+        ValueError: the study or what was confirmed is not there or damaged.
+        OSError: a file cannot be written.
     """
     record, confirmations = _read(directory)
-    relocate(directory.mlflow, directory.artifacts)
     write_front(record, directory.root)
     write_trials(record, directory.root)
     write_report(record, directory.report, confirmations, directory.whole is None)
+
+
+def follow_artifacts(directory: RunDirectory) -> None:
+    """Have MLflow find the artifacts of a run that was moved; a store that is damaged is told of.
+
+    Reports need none of it, and are written all the same.
+    """
+    try:
+        relocate(directory.mlflow, directory.artifacts)
+    except sqlite3.Error as error:
+        print(f"{directory.mlflow} cannot be read: {error}", file=sys.stderr)
 
 
 def write_overview(run: Run) -> None:
     """Write the page over all tasks of a run, and the table of methods once some were confirmed.
 
     Raises:
-        ValueError: a study is damaged.
+        ValueError: a study or what was confirmed is damaged.
+        OSError: a file cannot be written.
     """
     read = []
     for directory in run.begun.values():

@@ -286,9 +286,9 @@ def _confirm(
     )
     if not found:
         return 0
-    status = 0 if confirm(found, backbone, copied_to(store, run)) else 1
-    write_confirmed(run, store, found)
-    return status
+    whole = confirm(found, backbone, copied_to(store, run))
+    written = write_confirmed(run, store, found)
+    return 0 if whole and written else 1
 
 
 def _differing(

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
+import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from mlflow.environment_variables import MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING
 
 from search.engine.run_directory import RunDirectory
-from search.results.confirmed import Confirmation
+from search.results.confirmed import read_confirmations
 from search.spec import LoadedSpace
 from search.spec.errors import first_line
 from search.tracking.follower import FINISH_SECONDS
@@ -19,17 +20,7 @@ from search.tracking.mlflow_store import MLflowStore
 from search.tracking.relocation import relocate
 from search.tracking.renaming import rename_parameters
 from search.tracking.system_metrics import SystemMetrics
-from search.writing import shown
-
-
-def given_uri(loaded: LoadedSpace) -> str | None:
-    """The tracking store that the user names; None for the run directory's own."""
-    return loaded.space.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI")
-
-
-def shown_uri(loaded: LoadedSpace, directory: RunDirectory) -> str:
-    """The tracking store as a user would name it in this folder."""
-    return given_uri(loaded) or f"sqlite:///{shown(directory.mlflow)}"
+from search.tracking_place import given_uri
 
 
 def system_metrics(loaded: LoadedSpace) -> SystemMetrics | None:
@@ -43,15 +34,34 @@ def system_metrics(loaded: LoadedSpace) -> SystemMetrics | None:
 def store_opener(
     loaded: LoadedSpace, directory: RunDirectory, study_id: str
 ) -> Callable[[], MLflowStore]:
-    """Opens the tracking store of a study; the run directory may have been moved."""
-    given = given_uri(loaded)
+    """Opens the tracking store of a study; the run directory may have been moved.
+
+    All that can go wrong with the store does so when it is opened: then it is told, or tried again.
+    """
+    given = given_uri(loaded.space.tracking.uri)
     uri = given or f"sqlite:///{directory.mlflow}"
     artifacts = None if given else directory.artifacts
-    if artifacts is not None:
-        relocate(directory.mlflow, artifacts)
-        rename_parameters(directory.mlflow)
     experiment = loaded.space.tracking.experiment or loaded.space.name
-    return lambda: MLflowStore(uri, experiment, artifacts, study_id)
+
+    def opened() -> MLflowStore:
+        if artifacts is not None:
+            _take_along(directory.mlflow, artifacts)
+        return MLflowStore(uri, experiment, artifacts, study_id)
+
+    return opened
+
+
+def _take_along(database: Path, artifacts: Path) -> None:
+    """Have the run directory's own store be of this place and this version.
+
+    Raises:
+        ValueError: it cannot be read; its file is named.
+    """
+    try:
+        relocate(database, artifacts)
+        rename_parameters(database)
+    except sqlite3.Error as error:
+        raise ValueError(f"{database} cannot be read: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -61,13 +71,17 @@ class Tracked:
     loaded: LoadedSpace
     directory: RunDirectory
     study_id: str
-    confirmations: Sequence[Confirmation]
 
     def write(self) -> None:
-        """Write what fresh seeds said beside the trials; as often as one likes."""
+        """Write what fresh seeds said beside the trials; as often as one likes.
+
+        Raises:
+            ValueError: what was confirmed is damaged, or the store cannot be read.
+        """
+        confirmations = read_confirmations(self.directory.root)
         store = store_opener(self.loaded, self.directory, self.study_id)()
-        several = len(self.confirmations) > 1
-        for confirmation in self.confirmations:
+        several = len(confirmations) > 1
+        for confirmation in confirmations:
             suffix = f"_{confirmation.split}" if several else ""
             for member in confirmation.members:
                 measures = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 import shlex
 import sys
 import time
@@ -30,6 +29,7 @@ from search.record import StudyRecord, TrialRecord  # noqa: E402
 from search.results.adapters import with_adapters  # noqa: E402
 from search.spec import SpecError  # noqa: E402
 from search.spec.schema import Budget  # noqa: E402
+from search.tracking_place import shown_uri  # noqa: E402
 from search.writing import shown  # noqa: E402
 
 LOOK_SECONDS = 1.0
@@ -82,9 +82,7 @@ def _summarise(run: Run, studies: Sequence[SearchStudy], console: Console) -> No
     if not all(map(_is_over, studies)):
         words = [f"{place}/{run.directory.space.name}", "--out", place, "--resume"]
         again = f"python -m search.run {shlex.join(words)}"
-    uri = studies[0].header.space.get("tracking", {}).get("uri")
-    uri = uri or os.environ.get("MLFLOW_TRACKING_URI")
-    uri = uri or f"sqlite:///{shown(run.directory.mlflow)}"
+    uri = shown_uri(studies[0].header.space.get("tracking", {}).get("uri"), run.directory)
     if run.several:
         print_overview(records, run.root, size, uri, [None] * len(records), again, console)
     else:
@@ -117,14 +115,7 @@ def _watch(run: Run, studies: Sequence[SearchStudy], console: Console) -> None:
         console.print(over if all(map(_is_over, studies)) else cut)
         return
     if console.is_terminal:
-        with LiveView(
-            [Watched(_Reader(study), lambda: None, _total(study)) for study in studies],
-            lambda: max(1, sum(len(_record(study).in_state("running")) for study in studies)),
-            "in another process",
-            console,
-            time.time() - max(study.seconds for study in studies),
-            _HINT,
-        ):
+        with _live_view(studies, console):
             while _is_led(run):
                 time.sleep(LOOK_SECONDS)
         return
@@ -135,6 +126,21 @@ def _watch(run: Run, studies: Sequence[SearchStudy], console: Console) -> None:
         for step in _steps(known.get((index, trial.number)), trial):
             view.on_trial(index, step)
         known[index, trial.number] = trial
+
+
+def _live_view(studies: Sequence[SearchStudy], console: Console) -> LiveView:
+    readers = [_Reader(study) for study in studies]
+    return LiveView(
+        [
+            Watched(reader, lambda: None, _total(study))
+            for reader, study in zip(readers, studies, strict=True)
+        ],
+        lambda: max(1, sum(len(reader().in_state("running")) for reader in readers)),
+        "in another process",
+        console,
+        time.time() - max(study.seconds for study in studies),
+        _HINT,
+    )
 
 
 def _changes(run: Run, studies: Sequence[SearchStudy]) -> Iterator[tuple[int, TrialRecord]]:
@@ -153,11 +159,20 @@ def _steps(before: TrialRecord | None, now: TrialRecord) -> Iterator[TrialRecord
     """What became of a trial since one looked last, a change at a time, as its driver saw it."""
     if now == before or now.started is None:
         return
-    seen = 0 if before is None else len(before.rungs)
+    trains = dataclasses.replace(now, state="running", rungs=(), failures=(), reason=None)
     if before is None or before.started is None:
-        yield dataclasses.replace(now, state="running", rungs=(), reason=None)
-    for count in range(seen + 1, len(now.rungs) + 1):
-        yield dataclasses.replace(now, state="running", rungs=now.rungs[:count], reason=None)
+        yield trains
+    else:
+        trains = dataclasses.replace(trains, rungs=before.rungs, failures=before.failures)
+        more = (now.rungs, now.failures) != (before.rungs, before.failures)
+        if before.state == "paused" and (more or now.state == "running"):
+            yield trains
+    # One line of a log tells one thing: a failure and a rung at once would be told as one of them.
+    for count in range(len(trains.failures) + 1, len(now.failures) + 1):
+        trains = dataclasses.replace(trains, failures=now.failures[:count])
+        yield trains
+    for count in range(len(trains.rungs) + 1, len(now.rungs) + 1):
+        yield dataclasses.replace(trains, rungs=now.rungs[:count])
     if now.state != "running":
         yield now
 

@@ -11,12 +11,13 @@ def write_atomically(path: Path, text: str) -> None:
     """Write ``text`` as UTF-8 beside ``path``, then move it there in one step.
 
     The folder is made when it does not exist. When writing fails, ``path`` is as it was and
-    nothing is left beside it.
+    nothing is left beside it. Half characters, which UTF-8 lacks, become ``?``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        with open(handle, "w", encoding="utf-8", newline="") as file:
+        # What hours of training came to must not be lost to half a character in some name.
+        with open(handle, "w", encoding="utf-8", errors="replace", newline="") as file:
             file.write(text)
         # mkstemp makes files only their owner can read; a result is meant to be shared.
         os.chmod(name, 0o644)

@@ -121,11 +121,15 @@ class LiveView:
         listed = len(records) if several else in_table(first)
         plot = not several and places_of(first) is not None
         room = share(free, len(running), listed, plot)
-        parts: list[RenderableType] = [self._head(records, now, inside)]
+        slots = self._slots()
+        progresses = [
+            progress_of(record, watched.total, slots, now)
+            for record, watched in zip(records, self._studies, strict=True)
+        ]
+        parts: list[RenderableType] = [self._head(records, progresses, slots, now, inside)]
         if room.running:
             parts.append(running_table(running, room.running, now, wide))
         if several and room.listed:
-            progresses = self._progress(records, now)
             endings = [study.ending() for study in self._studies]
             parts.append(tasks_table(records, progresses, endings, room.listed))
         elif not several:
@@ -147,14 +151,15 @@ class LiveView:
             return True
         return self._stepped.get((index, trial.number)) == len(trial.failures)
 
-    def _progress(self, records: Sequence[StudyRecord], now: float) -> list[Progress]:
-        return [
-            progress_of(record, watched.total, self._slots(), now)
-            for record, watched in zip(records, self._studies, strict=True)
-        ]
-
-    def _head(self, records: Sequence[StudyRecord], now: float, width: int) -> RenderableType:
-        progress = overall(self._progress(records, now))
+    def _head(
+        self,
+        records: Sequence[StudyRecord],
+        progresses: Sequence[Progress],
+        slots: int,
+        now: float,
+        width: int,
+    ) -> RenderableType:
+        progress = overall(progresses)
         left = progress.seconds_left
         done = one_line(f"{progress.done} of {progress.total} trials")
         done.stylize("bold")
@@ -173,7 +178,7 @@ class LiveView:
             f"{sum(len(record.in_state(state)) for record in records)} {state}"
             for state in ("complete", "pruned", "failed")
         )
-        where = f"{counts} · {self._slots()} at a time"
+        where = f"{counts} · {slots} at a time"
         if len(where) + len(self._place) < width:
             where += f" {self._place}"
         told = one_line(where)

@@ -147,7 +147,8 @@ def _say_where(
     lines = [f"go on   {again}"] if again is not None else []
     lines.append(f"report  {place}/report.html")
     served = tracking.startswith(("http://", "https://"))
-    lines.append(f"MLflow  {tracking if served else f'mlflow ui --backend-store-uri {tracking}'}")
+    serve = f"mlflow ui --backend-store-uri {shlex.quote(tracking)}"
+    lines.append(f"MLflow  {tracking if served else serve}")
     if taking is not None and kept:
         of_task = f" --task {shlex.quote(task)}" if task is not None else ""
         lines.append(

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 import numpy as np
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from search.pareto.front import front
 from search.record import StudyRecord, TrialRecord
 from search.results.noise import Interval, Resampled
 from search.spec.tasks import Metric
 from search.writing import write_atomically
+
+T = TypeVar("T")
 
 FOLDER = "confirm"
 FILE = "confirm.json"
@@ -57,6 +60,38 @@ def chosen(study: StudyRecord, top: Literal["front"] | int) -> list[TrialRecord]
 def file_of(trial: int, seed: int) -> str:
     """Name of the file that holds one training."""
     return f"{trial:05d}-seed{seed}.json"
+
+
+class Labels(BaseModel):
+    """What every training is measured against, as ``labels.json`` has it.
+
+    Attributes:
+        metric: of the task.
+        apart: whether no choice was made on the splits.
+        labels: of every split.
+    """
+
+    metric: Metric
+    apart: bool
+    labels: dict[str, list[int | float]]
+
+
+class Training(BaseModel):
+    """A configuration trained with one fresh seed, as its file has it.
+
+    Attributes:
+        trial: its number in the search.
+        seed: that it was trained with.
+        measures: of the training.
+        scores: of every split, by metric.
+        predictions: of every row of every split.
+    """
+
+    trial: int
+    seed: int
+    measures: dict[str, float]
+    scores: dict[str, dict[str, float]]
+    predictions: dict[str, list[int | float]]
 
 
 @dataclass(frozen=True)
@@ -126,48 +161,97 @@ def compare(study: StudyRecord, root: Path) -> list[Confirmation]:
     Raises:
         ValueError: a file is damaged.
     """
-    folder = root / FOLDER
-    about = _read(folder / LABELS)
-    runs: dict[int, dict[int, dict[str, Any]]] = {}
-    for path in sorted(folder.glob("*-seed*.json")):
-        run = _read(path)
-        runs.setdefault(run["trial"], {})[run["seed"]] = run
+    about = _read(root / FOLDER / LABELS, Labels)
+    rows = {split: len(labels) for split, labels in about.labels.items()}
+    runs = read_trainings(study, root, about.metric, rows)
     whole = {n: dict(sorted(found.items())) for n, found in runs.items() if len(found) > 1}
     trials = {trial.number: trial for trial in study.trials}
     if not whole:
         return []
     return [
-        _confirmation(study, trials, whole, split, labels, about["metric"], about["apart"])
-        for split, labels in about["labels"].items()
+        _confirmation(study, trials, whole, split, labels, about.metric, about.apart)
+        for split, labels in about.labels.items()
     ]
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_trainings(
+    study: StudyRecord, root: Path, metric: Metric, rows: Mapping[str, int]
+) -> dict[int, dict[int, Training]]:
+    """What lies in ``confirm/``, by trial and seed.
+
+    Args:
+        study: whose trials were trained again.
+        root: of the study.
+        metric: of the task.
+        rows: of every split that was measured.
+
+    Raises:
+        ValueError: a file is damaged, or of something else; it is named.
+    """
+    runs: dict[int, dict[int, Training]] = {}
+    for path in sorted((root / FOLDER).glob("*-seed*.json")):
+        run = _read(path, Training)
+        if wrong := _unlike(run, path.name, study, metric, rows):
+            raise ValueError(f"{path} is damaged: {wrong}")
+        runs.setdefault(run.trial, {})[run.seed] = run
+    return runs
+
+
+def _unlike(
+    run: Training, name: str, study: StudyRecord, metric: Metric, rows: Mapping[str, int]
+) -> str | None:
+    """What a training lacks of those that its file should hold, or None."""
+    if name != file_of(run.trial, run.seed):
+        return f"it holds trial {run.trial} with seed {run.seed}"
+    if run.trial not in {trial.number for trial in study.trials}:
+        return f"the study has no trial {run.trial}"
+    needed = {"trainable_params", "train_seconds", *study.objectives} - {"score"}
+    if missing := sorted(needed - run.measures.keys()):
+        return f"it lacks {', '.join(missing)}"
+    for split, count in rows.items():
+        if len(run.predictions.get(split, ())) != count:
+            return f"it has no predictions of all {count} rows of {split}"
+        if metric not in run.scores.get(split, {}):
+            return f"it has no {metric} on {split}"
+    return None
+
+
+def _read(path: Path, kind: type[T]) -> T:
+    """What a file of JSON holds.
+
+    Raises:
+        ValueError: it is damaged, or holds something else; it is named.
+    """
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        return TypeAdapter(kind).validate_python(json.loads(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        found = error.errors(include_url=False)[0]
+        where = "".join(f"{part}: " for part in found["loc"])
+        raise ValueError(f"{path} is damaged: {where}{found['msg']}") from error
+    except (ValueError, OSError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error
-    return content
 
 
 def _confirmation(
     study: StudyRecord,
     trials: dict[int, TrialRecord],
-    runs: dict[int, dict[int, dict[str, Any]]],
+    runs: Mapping[int, Mapping[int, Training]],
     split: str,
-    labels: list[float],
+    labels: Sequence[float],
     metric: Metric,
     apart: bool,
 ) -> Confirmation:
     resampled = Resampled(
         labels,
-        {n: [run["predictions"][split] for run in found.values()] for n, found in runs.items()},
+        {n: [run.predictions[split] for run in found.values()] for n, found in runs.items()},
         metric,
     )
     means = {
         n: {
-            name: float(np.mean([run["measures"][name] for run in found.values()]))
-            for name in next(iter(found.values()))["measures"]
+            name: float(np.mean([run.measures[name] for run in found.values()]))
+            for name in next(iter(found.values())).measures
+            # An earlier version may have measured less.
+            if all(name in run.measures for run in found.values())
         }
         for n, found in runs.items()
     }
@@ -182,7 +266,7 @@ def _confirmation(
             label=trials[n].label,
             method=method_title(trials[n]),
             chosen_with=trials[n].measures["score"],
-            scores=tuple(run["scores"][split][metric] for run in found.values()),
+            scores=tuple(run.scores[split][metric] for run in found.values()),
             score=scores[n],
             measures=means[n],
             on_front=n in on_front,
@@ -231,29 +315,4 @@ def read_confirmations(root: Path) -> list[Confirmation]:
         ValueError: the file is damaged.
     """
     path = root / FILE
-    if not path.is_file():
-        return []
-    found = []
-    try:
-        for about in json.loads(path.read_text(encoding="utf-8")):
-            members = [
-                Confirmed(**{**m, "scores": tuple(m["scores"]), "score": Interval(**m["score"])})
-                for m in about["members"]
-            ]
-            gaps = [
-                Difference(**{**gap, "score": Interval(**gap["score"])})
-                for gap in about["differences"]
-            ]
-            found.append(
-                Confirmation(
-                    **{
-                        **about,
-                        "seeds": tuple(about["seeds"]),
-                        "members": tuple(members),
-                        "differences": tuple(gaps),
-                    }
-                )
-            )
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
-    return found
+    return _read(path, list[Confirmation]) if path.is_file() else []

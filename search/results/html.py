@@ -248,8 +248,9 @@ def _hash(script: str) -> str:
 
 
 def _packed(text: str) -> str:
-    # No time stamp: the same study gives the same file.
-    return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
+    # No time stamp: the same study gives the same file. Half characters are as in any other file.
+    packed = gzip.compress(text.encode("utf-8", "replace"), 9, mtime=0)
+    return base64.b64encode(packed).decode()
 
 
 def _as_json(figures: Mapping[str, go.Figure]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
 
+from search.spec.characters import is_whole
 from search.spec.distributions import Branch, Constant, Group, Leaf
 from search.spec.errors import Mistake, did_you_mean
 from search.spec.nodes import Path
@@ -36,6 +37,9 @@ def enqueued(tree: Group, entry: Mapping[str, Any], where: str) -> tuple[Enqueue
     mistakes: list[Mistake] = []
     if mark is not None and not isinstance(mark, str):
         mistakes.append(Mistake(f"{where}.mark", f"takes a name, got {mark!r}"))
+    elif mark is not None and not is_whole(mark):
+        what = f"{mark!r} holds half a character, which no file takes"
+        mistakes.append(Mistake(f"{where}.mark", what))
     settings = _group(tree, plain, (), where, mistakes)
     if not mistakes:
         mistakes = check_settings(settings, where)

@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from search.spec.characters import whole
+
 
 @dataclass(frozen=True)
 class Mistake:
@@ -55,6 +57,9 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message that is not empty, or its type's name."""
-    lines = (line.strip() for line in str(error).splitlines())
+    """The first line of an error's message that is not empty, or its type's name.
+
+    It goes into files, and a path in it may hold bytes that are no characters: they become ``?``.
+    """
+    lines = (line.strip() for line in whole(str(error)).splitlines())
     return next(filter(None, lines), type(error).__name__)

@@ -10,6 +10,7 @@ from typing import Any
 from search.flat import exact
 from search.record import TrialRecord
 from search.results.catalogue import own_settings
+from search.spec.characters import whole
 
 # MLflow's limits, in characters.
 NAME_LENGTH = 250
@@ -50,5 +51,4 @@ def accepted(name: str) -> str:
 
 def stored(text: str, most: int) -> str:
     """Text that every database takes: no longer than it may be, without NUL and half characters."""
-    whole = text.encode("utf-8", "replace").decode("utf-8")
-    return whole.replace("\0", "\N{REPLACEMENT CHARACTER}")[:most]
+    return whole(text).replace("\0", "\N{REPLACEMENT CHARACTER}")[:most]

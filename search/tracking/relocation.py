@@ -25,11 +25,17 @@ def relocate(database: Path, artifacts: Path) -> bool:
 
     Returns:
         Whether anything was changed.
+
+    Raises:
+        sqlite3.Error: the file is no database, or stays locked.
     """
     if not database.exists():
         return False
     now = artifacts.resolve().as_uri()
     with closing(sqlite3.connect(database, timeout=60)) as connection, connection:
+        there = tables_of(connection)
+        if "experiments" not in there:
+            return False
         places = connection.execute("SELECT artifact_location FROM experiments").fetchall()
         before = {
             place
@@ -38,6 +44,8 @@ def relocate(database: Path, artifacts: Path) -> bool:
         } - {now}
         for place in before:
             for table, column in _PLACES:
+                if table not in there:
+                    continue
                 # Neither name comes from outside.
                 connection.execute(
                     f"UPDATE {table} SET {column} = ? || substr({column}, ?) "  # noqa: S608
@@ -45,3 +53,13 @@ def relocate(database: Path, artifacts: Path) -> bool:
                     (now, len(place) + 1, place, len(place) + 1, place + "/"),
                 )
     return bool(before)
+
+
+def tables_of(connection: sqlite3.Connection) -> set[str]:
+    """Names of the tables that are there: MLflow makes all of them in what a driver left empty.
+
+    Raises:
+        sqlite3.Error: the file is no database, or stays locked.
+    """
+    found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    return {name for (name,) in found}

@@ -6,6 +6,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from search.tracking.relocation import tables_of
+
 # ``method.lora.rank`` of a trial's run: the name of the method ends before the second dot.
 _METHOD = """
     INSERT OR IGNORE INTO params (run_uuid, key, value)
@@ -31,9 +33,14 @@ def rename_parameters(database: Path) -> bool:
 
     Returns:
         Whether anything was changed.
+
+    Raises:
+        sqlite3.Error: the file is no database, or stays locked.
     """
     if not database.exists():
         return False
     with closing(sqlite3.connect(database, timeout=60)) as connection, connection:
+        if not {"params", "tags"} <= tables_of(connection):
+            return False
         connection.execute(_METHOD)
         return connection.execute(_OTHERS).rowcount > 0

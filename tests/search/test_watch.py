@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from rich.console import Console
 
+from search import watch
+from search.console.plain import PlainView
 from search.engine.core import Engine
 from search.engine.runs import Run, RunLock
 from search.engine.study import SearchStudy, StudyHeader
+from search.record import Rung, TrialRecord
 from search.spec.schema import Pruner
 from search.watch import main
+from tests.search import records
 from tests.search.engine.curves import OBJECTIVES, RUNGS, engine_on, report
 from tests.terminal import Terminal
 
@@ -155,9 +162,82 @@ def test_a_run_that_nobody_leads_and_a_folder_without_a_run_are_told(
     begun(run)
     assert main([str(run.root)]) == 0
     told = capsys.readouterr().out
+    assert f"MLflow  mlflow ui --backend-store-uri sqlite:///{run.root}/mlflow.db\n" in told
     assert "No driver works on this run; search.run --resume goes on with it." in told
     assert "1 unfinished" in told
     assert "search.export" not in told
     assert f"go on   python -m search.run {run.root}/space.yaml --out {run.root} --resume" in told
     assert main([str(tmp_path / "nowhere")]) == 2
     assert "holds no run" in capsys.readouterr().err
+
+
+def test_the_store_that_the_environment_names_is_told(
+    run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://head:5000")
+    begun(run)
+    assert main([str(run.root)]) == 0
+    assert "MLflow  http://head:5000\n" in capsys.readouterr().out
+
+
+def test_the_live_view_reads_each_study_no_more_often_than_it_is_worth(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = made(tmp_path / "run", "rte", "cola")
+    for task in run.tasks:
+        begun(run, task)
+    studies = [directory.open_study() for directory in run.begun.values()]
+    monkeypatch.setattr(watch, "LOOK_SECONDS", 3600.0)
+    out = io.StringIO()
+    view = watch._live_view(studies, Console(file=out, width=120, height=40))
+    reads: list[SearchStudy] = []
+    monkeypatch.setattr(SearchStudy, "trials", reads.append)
+    for _ in range(3):
+        Console(file=out, width=120, height=40).print(view.render(9.0))
+    assert reads == []
+    assert out.getvalue().count("2 at a time") == 3
+
+
+def looked(*states: TrialRecord) -> list[str]:
+    """What is told of a trial that was seen in these states, one after the other."""
+    out = io.StringIO()
+    view = PlainView(("score",), out=out)
+    for before, now in itertools.pairwise((None, *states)):
+        for step in watch._steps(before, now):
+            view.on_trial(0, step)
+    return [line.split(": ", 1)[1] for line in out.getvalue().splitlines()]
+
+
+def seen(state: str, *scores: float, **change: Any) -> TrialRecord:
+    rungs = tuple(
+        Rung(i + 1, i + 1, (i + 1) / 5, {"score": s}, {}, at=0.0) for i, s in enumerate(scores)
+    )
+    return records.trial(3, state, **({"rungs": rungs, "measures": {}} | change))
+
+
+def test_a_rung_is_told_of_a_trial_that_went_on_or_failed_before_one_looked_again() -> None:
+    paused = seen("paused", 0.5, reason="rung 1: waits")
+    first = ["started", "20% done, score 0.5000", "paused, rung 1: waits"]
+    assert looked(paused, seen("running", 0.5, 0.6)) == [
+        *first, "goes on", "40% done, score 0.6000"
+    ]  # fmt: skip
+    again = seen("paused", 0.5, 0.6, reason="rung 2: waits")
+    assert looked(paused, again)[3:] == [
+        "goes on", "40% done, score 0.6000", "paused, rung 2: waits"
+    ]  # fmt: skip
+    failed = seen("running", 0.5, 0.6, failures=("no luck", "nor now"))
+    assert looked(paused, failed)[3:] == [
+        "goes on",
+        "an attempt failed, no luck",
+        "an attempt failed, nor now",
+        "40% done, score 0.6000",
+    ]
+    # Who is never promoted does not go on.
+    assert looked(paused, seen("pruned", 0.5, reason="never"))[3:] == ["pruned, never"]
+
+
+def test_a_failure_is_told_when_it_is_seen() -> None:
+    before, now = seen("running", 0.5), seen("running", 0.5, failures=("no luck",))
+    assert looked(before, now)[2:] == ["an attempt failed, no luck"]
+    last = seen("failed", 0.5, failures=("no luck", "nor now"), reason="nor now")
+    assert looked(before, now, last)[3:] == ["an attempt failed, nor now", "failed, nor now"]

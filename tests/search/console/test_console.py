@@ -78,6 +78,25 @@ def test_a_long_front_is_cut_and_what_is_left_out_is_counted() -> None:
     assert f"front, {shown} of 30" in table
 
 
+def test_the_live_view_asks_for_what_it_shows_once_each_time() -> None:
+    asked: list[str] = []
+
+    def slots() -> int:
+        asked.append("slots")
+        return 2
+
+    def record_of(task: str) -> StudyRecord:
+        asked.append(task)
+        return study(trial(0), running(1), task=task)
+
+    tasks = ("rte", "cola", "sst2")
+    watched = [Watched(lambda t=t: record_of(t), lambda: None, 4) for t in tasks]  # type: ignore[misc]
+    view = LiveView(watched, slots, "here", Console(file=io.StringIO()), 0.0)
+    asked.clear()  # rich has it drawn once before anything is shown
+    view.render(130.0)
+    assert sorted(asked) == sorted([*tasks, "slots"])
+
+
 def test_the_live_view_says_why_it_is_ending() -> None:
     assert "Ending: stopped by Ctrl-C." in rendered(study(running(0)), "stopped by Ctrl-C")
 
@@ -162,6 +181,14 @@ def test_the_summary_ends_with_report_mlflow_and_the_export_of_the_knee() -> Non
     killed = summary(study(*(dataclasses.replace(one, adapter=None) for one in ends)))
     assert "search.export" not in killed
     assert "Its adapter is kept when the search ends." in killed
+
+
+def test_what_is_to_be_typed_can_be_typed_where_a_folder_has_a_space() -> None:
+    out = io.StringIO()
+    store, root = "sqlite:////my runs/q/mlflow.db", Path("/my runs/q")
+    print_summary(study(kept(0)), root, store, None, None, Console(file=out, width=120))
+    assert f"MLflow  mlflow ui --backend-store-uri '{store}'\n" in out.getvalue()
+    assert "export  python -m search.export '/my runs/q' --trial " in out.getvalue()
 
 
 def test_a_tracking_server_is_an_address_to_open() -> None:

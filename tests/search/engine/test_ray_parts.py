@@ -130,6 +130,8 @@ def test_the_scheduler_writes_the_rung_that_it_stops_a_trial_at(tmp_path: Path) 
         (ActorDiedError(), "its process died", True),
         (MemoryError("no room"), "out of memory (CPU): no room", True),
         (ValueError("wrong\nmore"), "ValueError: wrong", True),
+        # A byte that is no character, which no file takes either.
+        (ValueError("no /data/caf\udce9.csv"), "ValueError: no /data/caf?.csv", True),
     ],
 )
 def test_failures_are_named_and_the_loss_of_a_node_does_not_count(

@@ -162,3 +162,12 @@ def test_a_failed_write_leaves_the_old_file_alone(
 def test_folders_are_made(trial: Maker, study: Maker, tmp_path: Path) -> None:
     one: TrialRecord = trial(0)
     assert write_front(study(one), tmp_path / "a" / "b").is_file()
+
+
+def test_half_a_character_costs_no_result(trial: Maker, study: Maker, tmp_path: Path) -> None:
+    failed = trial(1, state="failed", reason="no /data/caf\udce9.csv")
+    record = study(trial(0, mark="\ud800x"), failed, provenance={"command": "--out caf\udce9"})
+    front = read_front(record, tmp_path)
+    assert front["provenance"] == {"command": "--out caf?"}
+    assert front["front"][0]["mark"] == "?x"
+    assert [row["reason"] for row in read_trials(record, tmp_path)] == ["", "no /data/caf?.csv"]

@@ -200,3 +200,13 @@ def test_without_scripts_the_reader_is_told(study: Maker, tmp_path: Path) -> Non
 
 def test_the_same_study_gives_the_same_file(whole_search: StudyRecord, tmp_path: Path) -> None:
     assert report(whole_search, tmp_path / "a") == report(whole_search, tmp_path / "b")
+
+
+def test_half_a_character_costs_no_report(study: Maker, trial: Maker, tmp_path: Path) -> None:
+    """A path on the command line, or in an error, may hold bytes that are no characters."""
+    failed = trial(1, state="failed", reason="no /data/caf\udce9.csv")
+    record = study(trial(0, mark="\ud800x"), failed, provenance={"command": "--out caf\udce9"})
+    page = report(record, tmp_path)
+    assert "--out caf?" in page
+    assert "?x" in unpacked(page, "figures")
+    assert "no /data/caf?.csv" in unpacked(page, "catalogue")

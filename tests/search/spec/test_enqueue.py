@@ -37,6 +37,10 @@ def test_an_enqueued_configuration_is_completed_with_the_constants(tmp_path: Pat
         (enqueue(vera={"rank": 9}), "takes one of aflora, lora, got vera"),
         (enqueue(aflora=GOOD_AFLORA | {"modules": []}), "[] is not in the space"),
         ([{"mark": 3, "method": {"lora": {"rank": 1}}, "learning_rate": 1e-3}], "takes a name"),
+        (
+            [{"mark": "\ud800x", "method": {"lora": {"rank": 1}}, "learning_rate": 1e-3}],
+            r"enqueue.0.mark (line 5): '\ud800x' holds half a character",
+        ),
         ([{"method": {"lora": {"rank": 1}}, "learning_rate": 1}], "1 is not in the space"),
         ([3], "enqueue.0"),
     ],

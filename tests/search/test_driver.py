@@ -1,0 +1,49 @@
+"""What a driver says and saves when its search is over and something cannot be written."""
+
+from __future__ import annotations
+
+import io
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from search import driver
+from search.engine.runs import Run
+from search.part import write_space
+from search.store import Store
+from tests.search.test_part import loaded, part_of  # noqa: F401 - a fixture
+
+
+def test_what_is_damaged_costs_the_results_of_no_other_task(
+    loaded: driver.LoadedSpace,  # noqa: F811
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A confirmation and the tracking store were cut off when a disk was full."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(driver, "execute", lambda *all_of_it: None)
+    run = Run(tmp_path / "run", loaded.space.task_names)
+    run.root.mkdir()
+    write_space(loaded, run.directory)
+    parts = [part_of(loaded, run, task) for task in run.tasks]
+    (run.studies["rte"].root / "confirm.json").write_text("[{")
+    run.directory.mlflow.write_text("no database at all\n" * 9)
+    out = io.StringIO()
+    made = driver.Driver(
+        loaded, run, parts, Store.at(run.root), None, lambda: 1, "here", Console(file=out), None,
+        "again", time.time(),
+    )  # fmt: skip
+    assert made.run() == 1
+    assert run.studies["cola"].report.is_file()
+    told = capsys.readouterr().err.splitlines()
+    file = run.studies["rte"].root / "confirm.json"
+    starts = [
+        f"The results of rte are not written: {file} is damaged: ",
+        f"The page over all tasks is not written: {file} is damaged: ",
+        f"MLflow misses a part of this run: ValueError: {run.directory.mlflow} cannot be read: ",
+    ]
+    assert [line.startswith(start) for line, start in zip(told, starts, strict=True)] == [True] * 3
+    assert "2 tasks" in out.getvalue()
