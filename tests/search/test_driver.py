@@ -12,12 +12,13 @@ from rich.console import Console
 from search import driver
 from search.engine.runs import Run
 from search.part import write_space
+from search.spec import LoadedSpace
 from search.store import Store
 from tests.search.test_part import loaded, part_of  # noqa: F401 - a fixture
 
 
 def test_what_is_damaged_costs_the_results_of_no_other_task(
-    loaded: driver.LoadedSpace,  # noqa: F811
+    loaded: LoadedSpace,  # noqa: F811
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,

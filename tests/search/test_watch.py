@@ -202,7 +202,7 @@ def looked(*states: TrialRecord) -> list[str]:
     """What is told of a trial that was seen in these states, one after the other."""
     out = io.StringIO()
     view = PlainView(("score",), out=out)
-    for before, now in itertools.pairwise((None, *states)):
+    for before, now in zip((None, *states), states, strict=False):
         for step in watch._steps(before, now):
             view.on_trial(0, step)
     return [line.split(": ", 1)[1] for line in out.getvalue().splitlines()]
