@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -284,27 +282,14 @@ def write_confirmed(run: Run, store: Store, studies: Sequence[Confirming]) -> bo
     Returns:
         Whether every report was written; what stood in the way of one is told.
     """
-    from search.report import follow_artifacts, write_all, write_overview
+    from search.report import write_reports
 
-    follow_artifacts(run.directory)
-    writes = {directory.report: partial(write_all, directory) for directory in run.begun.values()}
-    if run.several:
-        writes[run.directory.report] = partial(write_overview, run)
-    whole = True
-    for path, write in writes.items():
-        try:
-            write()
-        # What was trained must reach the other reports, the store and MLflow all the same.
-        except (OSError, ValueError) as error:
-            whole = False
-            again = f"python -m search.report {shlex.quote(shown(run.root))}"
-            print(f"{path} is not written: {error}; {again} writes it", file=sys.stderr)
-    if whole:
-        print(run.directory.report)
+    whole = write_reports(run)
     if not same_place(store, run.root):
         try:
             mirror(run, store)
-        except Exception as error:  # as above
+        # What was trained must reach MLflow all the same.
+        except Exception as error:
             print(f"{store} misses what was confirmed: {first_line(error)}", file=sys.stderr)
     # Last: a tracking server that is down must keep nobody waiting for what was found.
     track_confirmations([study.tracked for study in studies])

@@ -116,8 +116,7 @@ class Driver:
                 record, target.files = part.write_results()
             except (OSError, ValueError) as error:
                 # The others' results, and what MLflow and the store still lack, must not be lost.
-                told = f"The results of {part.task.name} are not written: {error}"
-                print(f"{told}; search.run --resume writes them.", file=sys.stderr)
+                _tell(f"The results of {part.task.name} are not written", error)
                 record = part.engine.record()
             else:
                 written.append((part, record))
@@ -143,8 +142,7 @@ class Driver:
         try:
             write_overview(self._run)
         except (OSError, ValueError) as error:
-            told = f"The page over all tasks is not written: {error}"
-            print(f"{told}; search.run --resume writes it.", file=sys.stderr)
+            _tell("The page over all tasks is not written", error)
             return False
         return True
 
@@ -216,6 +214,12 @@ class Driver:
         # Of several tasks each must have come to something.
         worked = [bool(r.in_state("complete", "pruned")) or not r.trials for r in records]
         return 0 if all(worked) else 1
+
+
+def _tell(what: str, error: OSError | ValueError) -> None:
+    """Of what is damaged the error says what helps; a disk that was full may have room again."""
+    hint = "; search.run --resume writes what is missing." if isinstance(error, OSError) else ""
+    print(f"{what}: {error}{hint}", file=sys.stderr)
 
 
 def deposed_by_another(parts: Sequence[Part]) -> Callable[[], None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
-#: Exit status of a command that was given something it cannot use; it has written nothing.
+#: Exit status of a command that was given something it cannot use. A search has written nothing.
 WRONG_INPUT = 2
 #: Exit status of a search that Ctrl-C ended, as shells have it.
 INTERRUPTED = 130

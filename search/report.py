@@ -10,6 +10,7 @@ import dataclasses
 import sqlite3
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from search import environment
@@ -118,13 +119,8 @@ def _report(root: Path, figures: Path | None) -> int:
     run = Run.at(root)
     if not run.begun:
         raise ValueError(_NO_RUN)
-    follow_artifacts(run.directory)
-    for directory in run.begun.values():
-        write_all(directory)
-        print(directory.report)
-    if run.several:
-        write_overview(run)
-        print(run.directory.report)
+    if not write_reports(run):
+        return WRONG_INPUT
     if figures is not None:
         _print_all(_figures(run), figures)
     return 0
@@ -178,24 +174,16 @@ def _table(root: Path) -> int:
             f"what is being confirmed on {', '.join(begun)} is not through; go on with python -m "
             "search.confirm RUN"
         )
-    _check_distinct([str(directory.root.relative_to(root)) for directory in directories], read)
-    comparison = compare_methods([(record, c) for record, found in read for c in found])
+    named = [
+        ((record, confirmation), str(directory.root.relative_to(root)))
+        for directory, (record, found) in zip(directories, read, strict=True)
+        for confirmation in found
+    ]
+    comparison = compare_methods([run for run, _ in named], [place for _, place in named])
     print(as_markdown(comparison), end="")
     for path in write_comparison(comparison, root):
         print(path)
     return 0
-
-
-def _check_distinct(
-    places: Sequence[str], read: Sequence[tuple[StudyRecord, Sequence[Confirmation]]]
-) -> None:
-    """Raise ValueError where two runs below a folder confirmed the same; it is told which."""
-    holders: dict[tuple[str, str], str] = {}
-    for place, (record, found) in zip(places, read, strict=True):
-        for confirmation in found:
-            before = holders.setdefault((record.task, confirmation.split), place)
-            if before != place:
-                raise ValueError(f"two runs are of the task {record.task}: {before} and {place}")
 
 
 def _read(directory: RunDirectory) -> tuple[StudyRecord, list[Confirmation]]:
@@ -207,6 +195,28 @@ def _read(directory: RunDirectory) -> tuple[StudyRecord, list[Confirmation]]:
     )
     study.close()
     return record, read_confirmations(directory.root)
+
+
+def write_reports(run: Run) -> bool:
+    """Write all that :func:`write_all` and :func:`write_overview` write of a run, and tell it.
+
+    Returns:
+        Whether all was written. What stood in the way of one is told, and the others are written.
+    """
+    follow_artifacts(run.directory)
+    writes = {directory.report: partial(write_all, directory) for directory in run.begun.values()}
+    if run.several:
+        writes[run.directory.report] = partial(write_overview, run)
+    whole = True
+    for path, write in writes.items():
+        try:
+            write()
+        except (OSError, ValueError) as error:
+            whole = False
+            print(f"{path} is not written: {error}", file=sys.stderr)
+        else:
+            print(path)
+    return whole
 
 
 def write_all(directory: RunDirectory) -> None:
@@ -243,8 +253,9 @@ def write_overview(run: Run) -> None:
     read = []
     for directory in run.begun.values():
         study = directory.open_study()
-        read.append((study.record(study.trials()), read_confirmations(directory.root)))
+        record = study.record(study.trials())
         study.close()
+        read.append((record, read_confirmations(directory.root)))
     write_overview_page(read, run.directory.report)
     confirmed = [(record, c) for record, found in read for c in found if c.members]
     if confirmed:

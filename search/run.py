@@ -89,8 +89,8 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit status.
 
-    0: done. 1: every trial of a task failed, or a training that should confirm one. 2: the user's
-    input was wrong, nothing was written.
+    0: done. 1: every trial of a task failed, or a training that should confirm one, or a result
+    could not be written. 2: the user's input was wrong, nothing was written.
     130: stopped by Ctrl-C.
     """
     options = parser().parse_args(arguments)
@@ -111,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    # Where standard output is wanted for something else, or is turned away, this goes on.
+    # Of a dry run standard output is the space, for a file or another program.
     stream = sys.stderr if options.dry_run else sys.stdout
     console = Console(file=stream, width=None if stream.isatty() else PLAIN_WIDTH)
     startup = Startup(console)
@@ -281,14 +281,19 @@ def _confirm(
         write_confirmed,
     )
 
-    found = worth_confirming(
-        Confirming(*part.searched, part.engine.record(), wanted) for part in parts
-    )
-    if not found:
-        return 0
-    whole = confirm(found, backbone, copied_to(store, run))
-    written = write_confirmed(run, store, found)
-    return 0 if whole and written else 1
+    made, whole = [], True
+    for part in parts:
+        try:
+            made.append(Confirming(*part.searched, part.engine.record(), wanted))
+        # What is damaged of one task is no reason not to confirm the others.
+        except SpecError as error:
+            print(error, file=sys.stderr)
+            whole = False
+    found = worth_confirming(made)
+    if found:
+        whole = confirm(found, backbone, copied_to(store, run)) and whole
+        whole = write_confirmed(run, store, found) and whole
+    return 0 if whole else 1
 
 
 def _differing(

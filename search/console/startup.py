@@ -22,7 +22,7 @@ class Startup:
     """Says what is being done: in a terminal as a line that moves, else as a line for each part.
 
     Args:
-        console: of a fixed file, because Ray is started with standard output turned away.
+        console: where it is said.
 
     Attributes:
         since: when it began, in seconds since the epoch.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import threading
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -46,12 +47,31 @@ def connecting(address: str | None, local: bool) -> Iterator[Future[Place]]:
         The place, when it is known; SpecError is what an address where nothing answers comes to.
     """
     prepare_environment()
-    # Ray's processes end with the thread that started them.
-    with ThreadPoolExecutor(1, thread_name_prefix="ray") as thread:
+    place: Future[Place] = Future()
+    over = threading.Event()
+
+    def hold() -> None:
         try:
-            yield thread.submit(_connect, address, local)
-        finally:
-            thread.submit(ray.shutdown).result()
+            place.set_result(_connect(address, local))
+        except Exception as error:  # raised where the place is asked for
+            place.set_exception(error)
+        # Ray's processes end with the thread that started them.
+        over.wait()
+        ray.shutdown()
+
+    # A daemon: who interrupts does not wait until Ray is there, or has given up after minutes.
+    thread = threading.Thread(target=hold, name="ray", daemon=True)
+    thread.start()
+    interrupted = False
+    try:
+        yield place
+    except KeyboardInterrupt:
+        interrupted = True
+        raise
+    finally:
+        if place.done() or not interrupted:
+            over.set()
+            thread.join()
 
 
 @contextmanager

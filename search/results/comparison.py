@@ -60,11 +60,17 @@ class Comparison:
     rows: dict[str, tuple[Cell | None, ...]]
 
 
-def compare_methods(runs: Sequence[tuple[StudyRecord, Confirmation]]) -> Comparison:
+def compare_methods(
+    runs: Sequence[tuple[StudyRecord, Confirmation]], places: Sequence[str] = ()
+) -> Comparison:
     """Of every method on every task the configuration that scored best in the search.
 
     It was chosen by the search's score, never by that of the fresh seeds, so that what is told of
     it is not flattered. Where the method's best was not confirmed the cell says which it is.
+
+    Args:
+        runs: what was searched, and confirmed on a split of its task.
+        places: what each is called where two cannot be told apart; or none.
 
     Raises:
         ValueError: there is nothing to compare, the runs have different models, or two have one
@@ -76,9 +82,12 @@ def compare_methods(runs: Sequence[tuple[StudyRecord, Confirmation]]) -> Compari
     if len(models) > 1:
         raise ValueError(f"the runs have different models: {', '.join(models)}")
     columns = sorted(runs, key=lambda run: (_order(run[0].task), run[1].split))
-    names = [(study.task, confirmation.split) for study, confirmation in columns]
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise ValueError(f"two runs are of the task {twice[0][0]}")
+    holders: dict[tuple[str, str], int] = {}
+    for index, (study, confirmation) in enumerate(runs):
+        before = holders.setdefault((study.task, confirmation.split), index)
+        if before != index:
+            which = f": {places[before]} and {places[index]}" if places else ""
+            raise ValueError(f"two runs are of the task {study.task}{which}")
     best = [_best(confirmation) for _, confirmation in columns]
     top = [_best_of_search(study) for study, _ in columns]
     found = {method for of_task in top for method in of_task}

@@ -315,4 +315,8 @@ def read_confirmations(root: Path) -> list[Confirmation]:
         ValueError: the file is damaged.
     """
     path = root / FILE
-    return _read(path, list[Confirmation]) if path.is_file() else []
+    try:
+        return _read(path, list[Confirmation]) if path.is_file() else []
+    except ValueError as error:
+        what = "delete it, and python -m search.confirm writes it again"
+        raise ValueError(f"{error}; {what}") from None

@@ -6,8 +6,10 @@ import os
 import re
 import secrets
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -132,6 +134,24 @@ def test_an_address_where_nothing_answers_is_refused(
     assert why in told
     assert "Traceback" not in told
     assert not out.exists()
+
+
+def test_who_interrupts_does_not_wait_for_a_ray_that_never_answers() -> None:
+    """Somebody listens there and says nothing; Ray itself asks for minutes."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        with subprocess.Popen(
+            [sys.executable, "-c", CONNECT, address, ""],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        ) as process:  # fmt: skip
+            silent.accept()
+            time.sleep(2)
+            assert process.poll() is None
+            process.send_signal(signal.SIGINT)
+            try:
+                assert process.wait(timeout=20) != 0
+            finally:
+                process.kill()
 
 
 @pytest.mark.slow

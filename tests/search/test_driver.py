@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from search import driver
+from search import confirming, driver
+from search.confirming import Confirming
 from search.engine.runs import Run
 from search.part import write_space
+from search.run import _confirm
 from search.spec import LoadedSpace
+from search.spec.schema import Confirm
 from search.store import Store
 from tests.search.test_part import loaded, part_of  # noqa: F401 - a fixture
 
@@ -48,3 +51,29 @@ def test_what_is_damaged_costs_the_results_of_no_other_task(
     ]
     assert [line.startswith(start) for line, start in zip(told, starts, strict=True)] == [True] * 3
     assert "2 tasks" in out.getvalue()
+
+
+def test_a_damaged_training_of_one_task_keeps_no_other_from_being_confirmed(
+    loaded: LoadedSpace,  # noqa: F811
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = Run(tmp_path / "run", loaded.space.task_names)
+    run.root.mkdir()
+    parts = [part_of(loaded, run, task) for task in run.tasks]
+    damaged = run.studies["rte"].root / "confirm" / "00000-seed1.json"
+    damaged.parent.mkdir()
+    damaged.write_text("[{")
+    begun: list[list[str]] = []
+
+    def confirm(studies: list[Confirming], *rest: object) -> bool:
+        begun.append([study.task.name for study in studies])
+        return True
+
+    monkeypatch.setattr(confirming, "worth_confirming", list)
+    monkeypatch.setattr(confirming, "confirm", confirm)
+    monkeypatch.setattr(confirming, "write_confirmed", lambda *all_of_it: True)
+    assert _confirm(run, Store.at(run.root), parts, Confirm(), None) == 1
+    assert begun == [[task for task in run.tasks if task != "rte"]]
+    assert "delete that file and it is trained again" in capsys.readouterr().err

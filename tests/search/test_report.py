@@ -39,10 +39,14 @@ def test_a_damaged_tracking_store_does_not_keep_a_report_from_being_written(
 
 
 @pytest.mark.parametrize(
-    ("options", "file"), [([], "front.json"), (["--table", "glue"], "table.md")]
+    ("options", "file", "start"),
+    [
+        ([], "front.json", "{root}/report.html is not written: "),
+        (["--table", "glue"], "table.md", "{root}: cannot be read or written: "),
+    ],
 )
 def test_a_file_that_cannot_be_written_is_told(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], file: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], file: str, start: str
 ) -> None:
     record, confirmation = run("rte", member(0, "lora", 0.7))
     root = write_run(tmp_path / "run", record)
@@ -50,7 +54,7 @@ def test_a_file_that_cannot_be_written_is_told(
     (root / file / "in the way").mkdir(parents=True)
     assert report.main([str(root), *options]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"{root}: cannot be read or written: ")
+    assert line.startswith(start.format(root=root))
     assert file in line
 
 
@@ -65,7 +69,9 @@ def test_what_was_confirmed_is_named_where_it_is_damaged(
     wrong = content | {"members": [content["members"][0] | {"scores": ["high"]}]}
     for damaged in (whole[:-30], json.dumps([wrong]), "3"):
         file.write_text(damaged)
-        assert refused(capsys, str(root)).startswith(f"{root}: {file} is damaged: ")
+        told = refused(capsys, str(root))
+        assert told.startswith(f"{root}/report.html is not written: {file} is damaged: ")
+        assert "delete it, and python -m search.confirm writes it again" in told
 
 
 def test_a_folder_without_a_run_has_no_table(

@@ -7,7 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from search.flat import legible
+from search.flat import exact, legible
 from search.results.figures.hover import escaped
 from search.results.figures.style import BLUE, GREY, log_ticks, new_figure, padded
 from search.results.figures.thinning import MOST
@@ -61,5 +61,8 @@ def _axis(curve: Curve) -> dict[str, Any]:
         places, texts = log_ticks(curve.name, [low, high], _MOST_TICKS)
         axis |= {"tickvals": places, "ticktext": texts}
     if len(values) <= _MOST_TICKS:
-        axis |= {"tickvals": values, "ticktext": [legible(value) for value in values]}
+        texts = [legible(value) for value in values]
+        if len(set(texts)) < len(texts):
+            texts = [exact(value) for value in values]
+        axis |= {"tickvals": values, "ticktext": texts}
     return axis

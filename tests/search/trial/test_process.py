@@ -32,7 +32,12 @@ class Model:
 def test_imports_are_left_out_when_garbage_is_looked_for() -> None:
     process.settle(1)
     assert gc.get_freeze_count() > 100_000
-    assert torch.get_num_threads() == 1
+
+
+def test_a_trial_takes_as_many_threads_as_it_is_given() -> None:
+    for threads in (2, 1):
+        process.settle(threads)
+        assert torch.get_num_threads() == threads
 
 
 def test_what_a_later_trial_leaves_is_found() -> None:
