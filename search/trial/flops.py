@@ -73,8 +73,8 @@ class _Counter(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        # Nothing here is compiled. What torch would wrap around every operation to make sure of
-        # that takes a quarter of the counting.
+        # Nothing here is compiled, and what torch would wrap around every operation to make sure
+        # of that costs much beside the counting.
         return False
 
     def __init__(self) -> None:

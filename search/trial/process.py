@@ -27,7 +27,7 @@ def settle(threads: int) -> None:
 def _keep_imports() -> None:
     """Leave out what is there so far when garbage is looked for.
 
-    It is the modules that were imported, half a million objects that stay, and Trainer has all of
+    It is the modules that were imported, which stay, and Trainer has all of
     them looked at before every training. Once only: of a later trial there is garbage to be found.
     """
     gc.collect()
