@@ -293,7 +293,13 @@ def _chosen(
         raise SpecError("command line", [Mistake("--trial", what)])
     if options.trial not in trials:
         numbers = ", ".join(str(t.number) for t in kept) or "none yet; they are kept at the end"
-        what = f"{options.trial} has no adapter: members of the front keep theirs ({numbers})"
+        if any(options.trial == str(t.number) for t in study.trials):
+            what = f"{options.trial} has no adapter: members of the front keep theirs ({numbers})"
+        else:
+            what = (
+                f"takes {BEST}, {KNEE} or a number of this run, got {options.trial!r}; "
+                f"with an adapter: {numbers}"
+            )
         raise SpecError("command line", [Mistake("--trial", what)])
     return study, trials[options.trial]
 

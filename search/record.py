@@ -192,7 +192,8 @@ class StudyRecord:
         reference: reference point of the hypervolume, objective → value in the objective's own
             unit; None until enough trials are complete.
         provenance: commit, versions, machine, fingerprint of the data, seed.
-        classes: names of the classes in the order of their numbers; None where the data has none.
+        classes: names of the classes in the order of their numbers; None for regression,
+            and in runs of versions that kept none of GLUE's.
         importances: of settings, where there are enough trials to tell.
         seconds: that drivers have worked on it, so far; None where that is not known.
         disk_bytes: what the run takes on disk; None where that was not looked at.

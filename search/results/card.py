@@ -12,7 +12,7 @@ from search.flat import legible
 from search.record import StudyRecord, TrialRecord
 from search.results.catalogue import own_settings
 from search.results.confirmed import Confirmation
-from search.results.markdown import code
+from search.results.markdown import code, fenced
 from search.results.measured import final
 from search.results.units import readable, title
 
@@ -84,7 +84,7 @@ def card(
         "## Configuration", "", "| | |", "| --- | --- |",
         *(f"| {code(key)} | {code(legible(value))} |"
           for key, value in own_settings(trial).items()), "",
-        "## How to load it", "", "```python", *_loading(study.model, facts), "```", "",
+        "## How to load it", "", *fenced("python", _loading(study, facts)), "",
         "## Where it comes from", "", "| | |", "| --- | --- |",
         *(f"| {code(key)} | {code(legible(value))} |"
           for key in _ORIGIN if (value := study.provenance.get(key)) is not None), "",
@@ -116,7 +116,7 @@ def _scores(
     ]
 
 
-def _loading(model: str, facts: Facts) -> list[str]:
+def _loading(study: StudyRecord, facts: Facts) -> list[str]:
     get = "AutoModelForSequenceClassification.from_pretrained"
     if facts.form == "merged":
         return [
@@ -124,16 +124,22 @@ def _loading(model: str, facts: Facts) -> list[str]:
             f'model = {get}("FOLDER")',
             'tokenizer = AutoTokenizer.from_pretrained("FOLDER")',
         ]  # fmt: skip
-    imports, place = [], repr(model)
+    imports, place, model = [], repr(study.model), study.model
     if model.startswith("package:"):
         package, _, below = model.removeprefix("package:").partition("/")
         imports = ["from importlib.resources import files", ""]
         place = f'str(files("{package}") / "{below}")'
+    # An adapter holds the head, not the names of what it tells apart.
+    head, named = f"num_labels={facts.labels}", []
+    if study.classes is not None:
+        named = [f"classes = {dict(enumerate(study.classes))!r}"]
+        head = "id2label=classes, label2id={name: n for n, name in classes.items()}"
     base = [
         *imports, "from transformers import AutoModelForSequenceClassification, AutoTokenizer", "",
         f"base = {place}",
         "tokenizer = AutoTokenizer.from_pretrained(base)",
-        f'model = {get}(base, num_labels={facts.labels}, dtype="float32")',
+        *named,
+        f'model = {get}(base, {head}, dtype="float32")',
     ]  # fmt: skip
     if facts.form == "aflora":
         return ["import aflora", *base, 'aflora.load(model, "FOLDER")']

@@ -23,6 +23,13 @@ def plain(text: str) -> str:
     return _MARKUP.sub(r"\\\1", escaped)
 
 
+def fenced(language: str, lines: list[str]) -> list[str]:
+    """Lines as a block of code, from which no backtick in them breaks out."""
+    longest = max((len(run) for line in lines for run in _runs(line)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return [f"{fence}{language}", *lines, fence]
+
+
 def table(head: list[str], rows: list[list[str]]) -> list[str]:
     """Lines of a table; the cells are Markdown."""
     return [

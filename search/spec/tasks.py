@@ -33,8 +33,7 @@ class Task:
         validation: official validation split, None where there is none.
         also: further official splits to report on.
         label: column of the labels.
-        classes: names of the classes, in the order of their numbers; None where labels are numbers
-            already.
+        classes: names of the classes, in the order of their numbers; None for regression.
         generated: whether this project makes the data itself.
     """
 
@@ -65,25 +64,38 @@ class Task:
 
 
 _PAIR = ("sentence1", "sentence2")
+# As the hub's GLUE names them; RTE and QNLI count them the other way round than WNLI.
+_ENTAILMENT = ("entailment", "not_entailment")
 
 TASKS: Mapping[str, Task] = {
     task.name: task
     for task in (
-        Task("cola", ("sentence",), ("matthews", "accuracy")),
-        Task("sst2", ("sentence",)),
-        Task("mrpc", _PAIR, ("accuracy", "f1")),
+        Task(
+            "cola",
+            ("sentence",),
+            ("matthews", "accuracy"),
+            classes=("unacceptable", "acceptable"),
+        ),
+        Task("sst2", ("sentence",), classes=("negative", "positive")),
+        Task("mrpc", _PAIR, ("accuracy", "f1"), classes=("not_equivalent", "equivalent")),
         Task("stsb", _PAIR, ("pearson", "spearman"), labels=1),
-        Task("qqp", ("question1", "question2"), ("accuracy", "f1")),
+        Task(
+            "qqp",
+            ("question1", "question2"),
+            ("accuracy", "f1"),
+            classes=("not_duplicate", "duplicate"),
+        ),
         Task(
             "mnli",
             ("premise", "hypothesis"),
             labels=3,
             validation="validation_matched",
             also=("validation_mismatched",),
+            classes=("entailment", "neutral", "contradiction"),
         ),
-        Task("qnli", ("question", "sentence")),
-        Task("rte", _PAIR),
-        Task("wnli", _PAIR),
-        Task("negation", ("sentence",), generated=True),
+        Task("qnli", ("question", "sentence"), classes=_ENTAILMENT),
+        Task("rte", _PAIR, classes=_ENTAILMENT),
+        Task("wnli", _PAIR, classes=("not_entailment", "entailment")),
+        Task("negation", ("sentence",), classes=("negative", "positive"), generated=True),
     )
 }

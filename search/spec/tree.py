@@ -169,7 +169,11 @@ def pydantic_mistakes(
 def _words(finding: Any, model: type[BaseModel], location: list[str]) -> str:
     kind, value = finding["type"], finding.get("input")
     if kind == "extra_forbidden":
-        return f"unknown key; {did_you_mean(location[-1], _known_keys(model, location[:-1]))}"
+        key, known = location[-1], _known_keys(model, location[:-1])
+        # A key that is right in another section is meant there, whatever is spelled like it here.
+        moved = [place for place in _sections_with(model, key) if place != ".".join(location)]
+        hint = f"did you mean {' or '.join(map(repr, moved))}? accepted: {', '.join(known)}"
+        return f"unknown key; {hint if moved else did_you_mean(key, known)}"
     if kind == "missing":
         return "is missing"
     if kind == "value_error":
@@ -185,6 +189,18 @@ def _known_keys(model: type[BaseModel], location: list[str]) -> list[str]:
         for candidate in _models_of(field.annotation if field else None):
             model = candidate
     return list(model.model_fields)
+
+
+def _sections_with(model: type[BaseModel], key: str) -> list[str]:
+    """Where sections of the file have a key: ``['budget.trials']`` for ``trials``."""
+    return list(
+        dict.fromkeys(
+            f"{section}.{key}"
+            for section, field in model.model_fields.items()
+            for candidate in _models_of(field.annotation)
+            if key in candidate.model_fields
+        )
+    )
 
 
 def _models_of(annotation: Any) -> list[type[BaseModel]]:

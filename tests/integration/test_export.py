@@ -48,12 +48,14 @@ def test_an_exported_adapter_scores_as_it_did_and_says_how_to_load_it(
     code = card.split("```python\n")[1].split("```")[0].replace("FOLDER", str(tmp_path / "adapter"))
     code += """
 model.eval()
-print(model(**tokenizer("the film is not good", return_tensors="pt")).logits.shape)
+logits = model(**tokenizer("the film is not good", return_tensors="pt")).logits
+print(logits.shape, model.config.id2label, model.config.label2id)
 """
     ran = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
     )
-    assert ran.stdout.endswith("torch.Size([1, 2])\n"), ran.stderr
+    named = "{0: 'negative', 1: 'positive'} {'negative': 0, 'positive': 1}"
+    assert ran.stdout.endswith(f"torch.Size([1, 2]) {named}\n"), ran.stderr
 
 
 def test_a_merged_model_needs_nothing_of_ours(
@@ -152,7 +154,8 @@ def test_an_adapter_that_does_not_score_as_recorded_is_not_exported(
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--trial=99", "--out=x"], "99 has no adapter: members of the front keep theirs"),
+        (["--trial=99", "--out=x"], "--trial: takes best, knee or a number of this run, got '99'"),
+        (["--trial=kneee", "--out=x"], "takes best, knee or a number of this run, got 'kneee'"),
         (["--trial=best", "--out=."], "--out .: is there already"),
         (["--trial=best"], "--out and --register: are both missing"),
         (["--trial=best", "--register=x", "--format=peft"], "--format: is of --out"),

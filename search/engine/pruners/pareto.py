@@ -129,8 +129,8 @@ class ParetoPruner(BasePruner):
         if before < kept:
             return None
         return (
-            f"dominated: place {before + 1} of {count} at this rung (non-domination rank {rank}), "
-            f"the best {kept} go on"
+            f"dominated: place {before + 1} of {count} at this rung, behind {rank} "
+            f"{'front' if rank == 1 else 'fronts'}; the best {kept} go on"
         )
 
 

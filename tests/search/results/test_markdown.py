@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from search.results.markdown import code, plain, table
+from search.results.markdown import code, fenced, plain, table
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,11 @@ def test_nothing_in_a_sentence_is_markup(text: str, written: str) -> None:
 )
 def test_code_ends_where_it_should(text: str, written: str) -> None:
     assert code(text) == written
+
+
+def test_no_backtick_in_a_block_ends_it() -> None:
+    assert fenced("python", ["a = 1"]) == ["```python", "a = 1", "```"]
+    assert fenced("python", ["a = '````'", "b = '`'"])[::3] == ["`````python", "`````"]
 
 
 def test_a_table_has_a_line_below_its_head() -> None:

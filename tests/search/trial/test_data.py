@@ -14,6 +14,7 @@ from search.spec.schema import Space, Train
 from search.spec.tasks import TASKS, Task
 from search.trial.backbone import NotFound, locate, within
 from search.trial.data import DataError, PadToLongest, TokenDataset, prepare
+from search.trial.data.tables import read_table
 from tests.conftest import MINILM
 
 ROWS = {
@@ -208,6 +209,14 @@ def test_a_score_that_is_not_defined_is_an_error_not_a_value() -> None:
         evaluate(TASKS["rte"], np.array([[1.0, np.nan], [1.0, 0.0]]), np.array([0, 1]))
     with pytest.raises(MetricError, match="same value for every row"):
         evaluate(TASKS["stsb"], np.ones((3, 1)), np.array([1.0, 2.0, 3.0]))
+
+
+@pytest.mark.parametrize("task", ["cola", "sst2", "mrpc", "mnli", "qnli", "rte", "wnli"])
+def test_classes_bear_the_names_that_the_data_declares(glue_dir: Path, task: str) -> None:
+    split = TASKS[task].validation
+    assert split is not None
+    declared = read_table(space(glue_dir).data, task, split).classes
+    assert declared["label"] == TASKS[task].classes
 
 
 def test_real_data_is_read(glue_dir: Path) -> None:
