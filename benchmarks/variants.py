@@ -15,8 +15,8 @@ from torch import Tensor, nn
 import aflora
 from aflora import AFLoRAConfig, AFLoRALinear, FreezeConfig, Freezer
 from search.spec.settings import TrialSettings
-from search.trial.backbone import locate
 from search.trial.methods import method_for
+from search.trial.places import locate
 
 RANK = 4
 #: All kinds of linear layers of an encoder, as by default.

@@ -26,6 +26,22 @@ def check_options(options: argparse.Namespace) -> None:
             raise SpecError("command line", [Mistake(" and ".join(given), what)])
 
 
+def check_places(loaded: LoadedSpace) -> None:
+    """A model and data of this machine must be there; this is told before anything is loaded."""
+    from search.trial.places import NotFound, check_data, locate
+
+    try:
+        locate(loaded.space.model)
+    except NotFound as error:
+        raise loaded.error(Mistake("model", str(error))) from None
+    for task in loaded.space.task_names:
+        space = loaded.for_task(task)
+        try:
+            check_data(space.space.data, task)
+        except NotFound as error:
+            raise space.error(Mistake("data", str(error))) from None
+
+
 def check_same_tasks(loaded: LoadedSpace, run: Run) -> None:
     """A run is resumed with the tasks it was started with."""
     if not run.directory.space.is_file():

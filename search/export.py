@@ -94,7 +94,7 @@ def _export(options: argparse.Namespace) -> int:
     study, trial = _chosen(directory, options)
     loaded = load_space(directory.space, options.overrides, resumed=True)
 
-    from search.trial.backbone import NotFound
+    from search.trial.places import NotFound
 
     try:
         exporting = _Exporting(directory, loaded, study, trial, checked=not options.unchecked)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from search.engine.study import SearchStudy
 from search.spec import LoadedSpace, Mistake
 from search.spec.tasks import Task
-from search.trial.backbone import NotFound
 from search.trial.data import DataError, TaskData, prepare, task_of
+from search.trial.places import NotFound
 
 if TYPE_CHECKING:
     from search.trial.delivery import Delivery

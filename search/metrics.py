@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
+from search.record import ConstantAnswer
 from search.spec.tasks import Metric, Task
 
 
@@ -64,6 +65,21 @@ def measures_of(
         raise MetricError("the model predicts the same value for every row")
     measures = {metric: float(_METRICS[metric](labels, predictions)) for metric in task.metrics}
     return {"score": measures[task.metric]} | measures
+
+
+def constant_answer(task: Task, labels: NDArray[np.generic]) -> ConstantAnswer | None:
+    """What the best of all constant answers scores; None for regression, where none has a score.
+
+    Args:
+        task: names the metric.
+        labels: shape (rows,).
+    """
+    if task.is_regression:
+        return None
+    # Every metric grows with how often the answer is right, save F1, which is of class 1 alone.
+    answer = 1 if task.metric == "f1" else int(np.bincount(labels).argmax())
+    score = measures_of(task, np.full(len(labels), answer), labels)["score"]
+    return ConstantAnswer(str(answer) if task.classes is None else task.classes[answer], score)
 
 
 def from_confusion(metric: Metric, counts: NDArray[np.floating]) -> NDArray[np.float64]:

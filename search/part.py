@@ -20,6 +20,7 @@ from search.engine.run_directory import RunDirectory
 from search.engine.runs import Run
 from search.engine.study import SearchStudy, StudyHeader, Waiting
 from search.loading import check_same_data
+from search.metrics import constant_answer
 from search.pareto.front import front
 from search.provenance import provenance
 from search.record import StudyRecord, TrialRecord
@@ -153,6 +154,7 @@ class Part:
             provenance(space.seed, self.data.fingerprint, uuid.uuid4().hex),
             self._loaded.resolved(),
             self.task.classes,
+            constant_answer(self.task, self.data.selection.labels),
         )
         directory.root.mkdir(exist_ok=True)
         write_space(self._loaded, directory)

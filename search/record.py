@@ -179,6 +179,19 @@ class Importance:
 
 
 @dataclass(frozen=True)
+class ConstantAnswer:
+    """The best that one and the same answer to every row reaches on the selection split.
+
+    Attributes:
+        answer: name of the class, or its number.
+        score: what it scores there.
+    """
+
+    answer: str
+    score: float
+
+
+@dataclass(frozen=True)
 class StudyRecord:
     """A whole search on one task.
 
@@ -194,6 +207,8 @@ class StudyRecord:
         provenance: commit, versions, machine, fingerprint of the data, seed.
         classes: names of the classes in the order of their numbers; None for regression,
             and in runs of versions that kept none of GLUE's.
+        constant: what answering always the same scores; None for regression, and in runs of
+            versions that did not look at it.
         importances: of settings, where there are enough trials to tell.
         seconds: that drivers have worked on it, so far; None where that is not known.
         disk_bytes: what the run takes on disk; None where that was not looked at.
@@ -208,6 +223,7 @@ class StudyRecord:
     reference: Mapping[str, float] | None
     provenance: Mapping[str, Any]
     classes: tuple[str, ...] | None = None
+    constant: ConstantAnswer | None = None
     importances: tuple[Importance, ...] = ()
     disk_bytes: int | None = None
     seconds: float | None = None

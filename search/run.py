@@ -24,6 +24,7 @@ from search.checks import (  # noqa: E402
     check_engine,
     check_machine,
     check_options,
+    check_places,
     check_same_space,
     check_same_tasks,
     check_schedules,
@@ -120,6 +121,7 @@ def _run(options: argparse.Namespace) -> int:
 
     check_options(options)
     loaded = load_space(options.space, options.overrides, resumed=options.resume)
+    check_machine(loaded, options)
     if len(loaded.space.task_names) == 1:
         loaded = loaded.for_task(*loaded.space.task_names)
     root = Path(options.out or Path("runs") / loaded.space.name).absolute()
@@ -127,6 +129,8 @@ def _run(options: argparse.Namespace) -> int:
         status = _on_cluster(options, loaded, root)
         if status is not None:
             return status
+    # Whoever hands a search on need not have what the cluster has.
+    check_places(loaded)
     run = Run(root, loaded.space.task_names)
     store = open_store(loaded, run)
     if options.resume and not options.dry_run:
@@ -142,13 +146,18 @@ def _run(options: argparse.Namespace) -> int:
         run.check_new()
         check_unused(run, store)
 
-    with startup.step("loading torch and transformers"):
-        from search.loading import deliver, prepare_data, read_task
-        from search.trial.preflight import smallest_and_largest
-
     with ExitStack() as held:
         if options.resume and not options.dry_run:
             held.enter_context(RunLock(run))
+        ray = None
+        if not options.dry_run:
+            with startup.step("loading Ray"):
+                from search.engine.where import connecting
+            # Its processes start while this one loads what the checks need.
+            ray = held.enter_context(connecting(options.address, options.local))
+        with startup.step("loading torch and transformers"):
+            from search.loading import deliver, prepare_data, read_task
+            from search.trial.preflight import smallest_and_largest
         spaces = [loaded.for_task(name) for name in run.tasks]
         with startup.step("trying sampler and pruner"):
             for space in spaces:
@@ -161,17 +170,11 @@ def _run(options: argparse.Namespace) -> int:
             with startup.step(f"reading and tokenising {task.name}"):
                 data.append(prepare_data(space, task))
             check_schedules(space, len(data[-1].train))
-        check_machine(loaded, options)
-        if options.dry_run:
+        if ray is None:
             _print_dry_run(loaded, *sizes[0])
             return 0
 
-        # Ray and MLflow take seconds to import; mistakes are told before.
-        with startup.step("loading Ray"):
-            from search.engine.where import connecting
-        ray = held.enter_context(connecting(options.address, options.local))
-        # Ray's processes start meanwhile.
-        with startup.step("loading MLflow"):
+        with startup.step("loading the engine"):
             from search.driver import Driver, deposed_by_another
             from search.engine.capacity import Capacity, read_plan
             from search.engine.checkpoints import Checkpoints

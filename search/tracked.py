@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from mlflow.environment_variables import MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING
+from typing import TYPE_CHECKING
 
 from search.engine.run_directory import RunDirectory
 from search.results.confirmed import read_confirmations
 from search.spec import LoadedSpace
 from search.spec.errors import first_line
 from search.tracking.follower import FINISH_SECONDS
-from search.tracking.mlflow_store import MLflowStore
 from search.tracking.relocation import relocate
 from search.tracking.renaming import rename_parameters
-from search.tracking.system_metrics import SystemMetrics
 from search.tracking_place import given_uri
+
+# MLflow takes seconds to import: whoever writes to it first does, in the background of a search.
+if TYPE_CHECKING:
+    from search.tracking.mlflow_store import MLflowStore
+    from search.tracking.system_metrics import SystemMetrics
+
+_SYSTEM_METRICS = "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING"
 
 
 def system_metrics(loaded: LoadedSpace) -> SystemMetrics | None:
     """Reads this machine, where the user wants that; None where not."""
     wanted = loaded.space.tracking.system_metrics
-    if wanted is None:
+    if wanted is None and _SYSTEM_METRICS in os.environ:
+        from mlflow.environment_variables import MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING
+
         wanted = MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING.get()
-    return SystemMetrics() if wanted else None
+    if not wanted:
+        return None
+    from search.tracking.system_metrics import SystemMetrics
+
+    return SystemMetrics()
 
 
 def store_opener(
@@ -44,6 +55,8 @@ def store_opener(
     experiment = loaded.space.tracking.experiment or loaded.space.name
 
     def opened() -> MLflowStore:
+        from search.tracking.mlflow_store import MLflowStore
+
         if artifacts is not None:
             _take_along(directory.mlflow, artifacts)
         return MLflowStore(uri, experiment, artifacts, study_id)

@@ -15,6 +15,7 @@ from search.console.front_table import WIDE, front_table, heading_of, in_table, 
 from search.console.taking import Taking, worth_taking
 from search.pareto.front import front
 from search.record import StudyRecord
+from search.results.headline import above_chance
 from search.results.measured import best_of
 from search.results.units import readable
 from search.writing import shown
@@ -69,6 +70,9 @@ def print_summary(
         if plot is not None:
             console.print()
             console.print(plot)
+    learned = above_chance(study, members)
+    if learned is not None:
+        console.print(f"\n{learned}", style="yellow", markup=False, highlight=False)
     _say_where(root, tracking, worth_taking(study), None, again, console)
 
 

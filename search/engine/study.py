@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from search.engine.proposer import Draft
 from search.engine.storage import close_storage, open_storage
 from search.engine.trial_record import RUNG, freezing_to_text, record_of, rung_to_plain
-from search.record import RungReport, StudyRecord, TrialRecord
+from search.record import ConstantAnswer, RungReport, StudyRecord, TrialRecord
 
 # Of the study in an SQLite file of its own; elsewhere its identity is added.
 STUDY_NAME = "search"
@@ -26,7 +26,8 @@ class StudyHeader:
     """What a study is about; written once, when it is created.
 
     Attributes:
-        name, task, model, metric, objectives, provenance, classes: as in :class:`StudyRecord`.
+        name, task, model, metric, objectives, provenance, classes, constant: as in
+            :class:`StudyRecord`.
         space: the resolved space file.
     """
 
@@ -38,6 +39,7 @@ class StudyHeader:
     provenance: Mapping[str, Any]
     space: Mapping[str, Any]
     classes: Sequence[str] | None = None
+    constant: ConstantAnswer | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +69,10 @@ class SearchStudy:
     def __init__(self, study: optuna.Study) -> None:
         self.optuna = study
         self._storage: BaseStorage = study._storage
-        self.header = StudyHeader(**study.user_attrs["header"])
+        header = dict(study.user_attrs["header"])
+        if header.get("constant") is not None:
+            header["constant"] = ConstantAnswer(**header["constant"])
+        self.header = StudyHeader(**header)
         self._ids = [trial._trial_id for trial in study.get_trials(deepcopy=False)]
         self._attributes: dict[str, Any] = dict(study.user_attrs)
         self._sampler_attributes: dict[str, Any] = dict(self._system_attributes())
@@ -262,5 +267,6 @@ class SearchStudy:
             self.reference,
             header.provenance,
             None if header.classes is None else tuple(header.classes),
+            header.constant,
             seconds=self.seconds,
         )

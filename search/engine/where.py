@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import ray
 
 from search.engine.cpus import cpus_here
-from search.engine.ray_tune import prepare_environment
+from search.engine.ray_environment import prepare_environment
 from search.spec.errors import Mistake, SpecError, first_line
 
 _OURS = {"aflora-search/ends-with-its-search": "true"}

@@ -7,6 +7,7 @@ import io
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from numbers import Integral, Real
 from pathlib import Path
@@ -38,6 +39,7 @@ def write_front(study: StudyRecord, folder: Path) -> Path:
         "study": study.name,
         "task": study.task,
         "classes": study.classes,
+        "constant_answer": None if study.constant is None else asdict(study.constant),
         "objectives": study.objectives,
         "hypervolume": front_hypervolume(complete, names, reference) if reference else 0.0,
         "reference_point": reference,

@@ -39,6 +39,9 @@ def headline(study: StudyRecord) -> list[str]:
         sentences.append(
             f"On the front, the fewest parameters are those of {_cheap(cheapest, study)}."
         )
+    learned = above_chance(study, members)
+    if learned is not None:
+        sentences.append(learned)
     sentences.append(
         f"{len(members)} of {complete} complete {_plural(complete, 'trial')} "
         f"{'is' if len(members) == 1 else 'are'} on the front."
@@ -49,6 +52,23 @@ def headline(study: StudyRecord) -> list[str]:
             "confirm it with other seeds before relying on it."
         )
     return sentences
+
+
+def above_chance(study: StudyRecord, members: Sequence[TrialRecord]) -> str | None:
+    """Which members of a front score no better than answering always the same, if any."""
+    constant = study.constant
+    if constant is None:
+        return None
+    scores = [trial.measures.get("score", constant.score) for trial in members]
+    low = sum(score <= constant.score for score in scores)
+    if not low:
+        return None
+    same = (
+        f"answering always “{constant.answer}”, which reaches {readable('score', constant.score)}"
+    )
+    if low == len(members):
+        return f"Nothing on the front scores better than {same}."
+    return f"{low} of the front {'scores' if low == 1 else 'score'} no better than {same}."
 
 
 def overview_headline(studies: Sequence[StudyRecord]) -> list[str]:

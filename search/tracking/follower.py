@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from search.background import Background
 from search.record import StudyRecord
 from search.spec.errors import first_line
-from search.tracking.mlflow_store import MLflowStore
 
 if TYPE_CHECKING:
+    from search.tracking.mlflow_store import MLflowStore
     from search.tracking.system_metrics import SystemMetrics
 
 RETRY_SECONDS = 5.0

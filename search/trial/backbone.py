@@ -3,91 +3,15 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 import logging
-import threading
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedConfig
 
-from search.spec.errors import first_line
 from search.spec.tasks import Task
-
-PACKAGE_PREFIX = "package:"
-REACH_SECONDS = 10.0
-
-T = TypeVar("T")
-
-
-class NotFound(Exception):
-    """A model or data set cannot be found or reached; the message says how to go on."""
-
-
-def locate(model: str) -> str:
-    """Where a model of a space file lies: a local folder, or the name of a hub model.
-
-    Raises:
-        NotFound: the package is not installed, or the folder holds no model.
-    """
-    if model.startswith(PACKAGE_PREFIX):
-        package, _, below = model.removeprefix(PACKAGE_PREFIX).partition("/")
-        spec = importlib.util.find_spec(package) if package.isidentifier() else None
-        if spec is None or not spec.submodule_search_locations:
-            distribution = package.replace("_", "-")
-            raise NotFound(
-                f"{model!r}: the package {package!r} is not installed; "
-                f"try pip install {distribution}"
-            )
-        folder = Path(next(iter(spec.submodule_search_locations))) / below
-    elif model.startswith(("/", "./", "../", "~")) or Path(model).exists():
-        folder = Path(model).expanduser().resolve()
-    else:
-        return model
-    if not (folder / "config.json").is_file():
-        raise NotFound(f"{model!r}: {folder} holds no model (no config.json)")
-    return str(folder)
-
-
-def within(seconds: float, what: str, hint: str, call: Callable[[], T]) -> T:
-    """The result of a call that may need the hub, or NotFound once it takes too long.
-
-    Raises:
-        NotFound: naming ``what`` and the ``hint`` how to do without the hub.
-    """
-    results: list[T] = []
-    errors: list[Exception] = []
-
-    def run() -> None:
-        try:
-            results.append(call())
-        except Exception as error:  # handed to the caller's thread below
-            errors.append(error)
-
-    # Each of its retries would be a warning; what comes of them is told in one line below.
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
-    # A daemon, so that a connection that hangs cannot keep the program from ending.
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if results:
-        return results[0]
-    if not errors:
-        raise NotFound(f"{what}: the hub could not be reached within {seconds:g} s; {hint}")
-    error = errors[0]
-    if isinstance(error, (OSError, ValueError, ConnectionError)) or _from_the_hub(error):
-        first = first_line(error)
-        raise NotFound(f"{what} cannot be found or the hub cannot be reached ({first}); {hint}")
-    raise error
-
-
-def _from_the_hub(error: Exception) -> bool:
-    """HTTP clients raise errors of their own; what they have in common is where they come from."""
-    origin = type(error).__module__.split(".")[0]
-    return origin in {"huggingface_hub", "httpx", "httpcore", "requests", "urllib3", "fsspec"}
+from search.trial.places import REACH_SECONDS, locate, within
 
 
 def read_config(model: str) -> PreTrainedConfig:

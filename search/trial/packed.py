@@ -15,7 +15,7 @@ from filelock import FileLock
 from huggingface_hub import snapshot_download
 from numpy.typing import NDArray
 
-from search.trial.backbone import NotFound, locate, within
+from search.trial.places import NotFound, locate, within
 
 #: Files that make a model, without its tokenizer: rows come as token ids.
 CONFIG = "config.json"

@@ -13,8 +13,9 @@ from search.spec.load import LoadedSpace
 from search.spec.settings import TrialSettings
 from search.spec.tasks import Task
 from search.spec.tree import variants
-from search.trial.backbone import NotFound, empty_classifier, read_config
+from search.trial.backbone import empty_classifier, read_config
 from search.trial.methods import counted_settings, counts_at_start
+from search.trial.places import NotFound
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,7 @@ def front_figure(study: StudyRecord) -> go.Figure:
     around = [*pruned, *dominated, *(t for t in complete if t.number in members)]
     _add_names(figure, plane, marked, around, steps)
     _add_colours(figure, plane, [trial for trial in shown if trial.state == "complete"])
+    _add_chance(figure, study)
     figure.update_xaxes(title_text=plane.x_title, **plane.x_axis)
     figure.update_yaxes(title_text=escaped(study.metric), range=plane.y_range)
     return figure
@@ -155,6 +156,22 @@ def _add_steps(figure: go.Figure, corners: Sequence[tuple[float, float]], bottom
             line={"width": 1.5, "color": GREY},
             name=STEPS,
             hoverinfo="skip",
+        )
+
+
+def _add_chance(figure: go.Figure, study: StudyRecord) -> None:
+    """What answering always the same scores; out of sight where every trial is far above it."""
+    if study.constant is not None:
+        figure.add_hline(
+            y=study.constant.score,
+            line={"width": 1, "color": GREY, "dash": "dot"},
+            layer="below",
+            annotation={
+                "name": "chance",
+                "text": f"always {short(study.constant.answer, 28)}",
+                "font": {"size": 11, "color": GREY},
+            },
+            annotation_position="bottom right",
         )
 
 

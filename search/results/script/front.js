@@ -81,7 +81,7 @@ function onAxes(figure, { across, up, colour }) {
   data.push(...marksOf(across, up, visible));
   const { coloraxis, ...plain } = figure.layout;
   const layout = {
-    ...plain, annotations: [],
+    ...plain, ...(up === "score" ? { annotations: chanceOf(plain) } : { annotations: [], shapes: [] }),
     xaxis: { ...trials.measures[across].axis, title: { text: escaped(trials.measures[across].title) } },
     yaxis: { ...trials.measures[up].axis, title: { text: escaped(trials.measures[up].title) } },
   };

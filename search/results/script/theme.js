@@ -40,6 +40,11 @@ function template() {
   };
 }
 
+// The name of the line that shows what answering always the same scores.
+function chanceOf(layout) {
+  return (layout.annotations || []).filter((annotation) => annotation.name === "chance");
+}
+
 // A narrow page has no room for names beside points (the legend has them) nor for a bar at the side.
 function fitted(layout) {
   const fit = { ...layout, template: template(), dragmode: touch ? false : "zoom" };
@@ -53,7 +58,7 @@ function fitted(layout) {
   }
   if (layout.coloraxis) {
     const bar = layout.coloraxis.colorbar;
-    fit.annotations = [];
+    fit.annotations = chanceOf(layout);
     fit.height = layout.height + 80;
     const { text } = layout.xaxis.title;
     fit.xaxis = {

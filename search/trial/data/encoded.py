@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from search.trial.backbone import REACH_SECONDS, locate, within
 from search.trial.data.rows import Rows
+from search.trial.places import REACH_SECONDS, locate, within
 
 
 @dataclass(frozen=True)

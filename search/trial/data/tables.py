@@ -15,7 +15,7 @@ import datasets
 from pyarrow import ArrowInvalid
 
 from search.spec.data import Data
-from search.trial.backbone import REACH_SECONDS, NotFound, within
+from search.trial.places import REACH_SECONDS, NotFound, given_file, parquet_of, within
 
 
 class DataError(Exception):
@@ -59,15 +59,9 @@ def read_table(data: Data, task: str, split: str) -> Table:
     """
     datasets.disable_progress_bars()
     if data.files is not None:
-        return _from_file(Path(data.files[split]).expanduser())
+        return _from_file(given_file(data.files[split]))
     if data.dir is not None:
-        folder = Path(data.dir).expanduser() / task
-        path = folder / f"{split}.parquet"
-        if not path.is_file():
-            there = sorted(p.name for p in folder.glob("*.parquet")) if folder.is_dir() else []
-            found = f"there are {', '.join(there)}" if there else "there is no such data"
-            raise NotFound(f"data.dir {data.dir!r}: {path} does not exist; {found}")
-        return _parquet(path, f"split {split} of {task}")
+        return _parquet(parquet_of(data.dir, task, split), f"split {split} of {task}")
     return _from_hub(data, task, split)
 
 
@@ -120,8 +114,6 @@ def _from_file(path: Path) -> Table:
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise DataError(f"{path}: the name must end in {', '.join(_READERS)}")
-    if not path.is_file():
-        raise NotFound(f"{path} does not exist")
     try:
         return reader(path, str(path))
     except OSError as error:

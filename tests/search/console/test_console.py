@@ -13,7 +13,7 @@ from search.console.live import LiveView, Watched
 from search.console.plain import PlainView
 from search.console.progress import Progress, overall, progress_of
 from search.console.summary import print_overview, print_summary
-from search.record import Rung, StudyRecord, TrialRecord
+from search.record import ConstantAnswer, Rung, StudyRecord, TrialRecord
 from tests.search.records import study, trial
 
 OBJECTIVES = ("score", "trainable_params", "train_seconds")
@@ -166,6 +166,12 @@ def test_the_summary_says_what_came_out_and_where_it_lies() -> None:
     assert "report  /runs/q/report.html" in seen
     assert "MLflow  mlflow ui --backend-store-uri sqlite:///q/mlflow.db" in seen
     assert "go on" not in seen
+
+
+def test_the_summary_says_what_is_no_better_than_one_answer_to_all() -> None:
+    record = study(trial(0, score=0.5), constant=ConstantAnswer("yes [/]", 0.5))
+    told = "Nothing on the front scores better than answering always “yes [/]”"
+    assert told in " ".join(summary(record).split())
 
 
 def test_the_summary_ends_with_report_mlflow_and_the_export_of_the_knee() -> None:

@@ -69,8 +69,9 @@ BAD = [-0.5, 100.0]
 def test_the_worst_of_a_rung_stops_and_says_why() -> None:
     reason = verdict_on(PRUNER, BAD, GOOD)
     assert reason is not None
-    assert "place 5 of 5" in reason
-    assert "the best 3 go on" in reason
+    assert reason == "dominated: place 5 of 5 at this rung, behind 4 fronts; the best 3 go on"
+    level = [[-0.9 + i / 10, 100.0 - i] for i in range(4)]
+    assert "place 5 of 5 at this rung, behind 1 front; " in str(verdict_on(PRUNER, BAD, level))
 
 
 def test_nothing_is_judged_among_few() -> None:

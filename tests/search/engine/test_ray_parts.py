@@ -14,9 +14,9 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from search.engine.failures import Failure
+from search.engine.ray_environment import RAY_ENVIRONMENT
 from search.engine.ray_failures import failure_from
 from search.engine.ray_parts import EngineScheduler, EngineSearcher, Supervision
-from search.engine.ray_tune import RAY_ENVIRONMENT
 from search.engine.study import SearchStudy
 from search.spec.schema import Failures, Pruner
 from tests.search.engine.curves import alone, engine_on, new_study, report

@@ -13,6 +13,7 @@ import pytest
 from search.engine.run_directory import RunDirectory
 from search.engine.runs import Run
 from search.engine.study import SearchStudy, StudyHeader
+from search.record import ConstantAnswer
 from search.spec.errors import SpecError
 from tests.search.engine.curves import OBJECTIVES, engine_on, new_study, run
 
@@ -41,6 +42,15 @@ def test_one_database_holds_the_studies_of_many_runs(tmp_path: Path) -> None:
     assert [len(directory.open_study().trials()) for directory in found] == [3, 5]
     place = json.loads(found[0].elsewhere.read_text())
     assert place == {"storage": url, "name": "n a"}
+
+
+def test_what_a_study_is_about_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    about = dataclasses.replace(
+        header("a"), classes=("no", "yes"), constant=ConstantAnswer("yes", 0.75)
+    )
+    RunDirectory(tmp_path).create_study(about, None).close()
+    record = RunDirectory(tmp_path).open_study().record([])
+    assert (record.classes, record.constant) == (about.classes, about.constant)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from search.pareto.front import front
-from search.record import FreezeEvent, StudyRecord
+from search.record import ConstantAnswer, FreezeEvent, StudyRecord
 from search.results import html
 from search.results.html import write_overview_page, write_report
 from tests.search.records import study
@@ -152,6 +152,24 @@ def test_the_line_on_other_axes_is_the_best_at_each_place_or_better(
     until(lambda: bool(seen.page.evaluate(f"Boolean({line})")))
     corners = list(zip(*seen.page.evaluate(f"[{line}.x, {line}.y]"), strict=True))
     assert corners[:5] == [(0.9, 10_000), (0.8, 10_000), (0.8, 1_000), (0.7, 1_000), (0.7, 100)]
+    assert seen.is_clean()
+
+
+def test_the_line_of_one_answer_to_all_stands_where_scores_go_upwards(
+    opened: Opener, study: Maker, trial: Maker
+) -> None:
+    two = trial(0, score=0.7, params=100), trial(1, score=0.8, params=1_000)
+    seen = opened(study(*two, constant=ConstantAnswer("yes", 0.75)))
+    figure = seen.page.locator("[data-figure=front]")
+    until(lambda: "always yes" in figure.locator(".annotation-text").all_text_contents())
+    assert figure.locator(".shapelayer path").count() == 1
+    seen.page.select_option("select[name=across]", "train_flops")
+    until(lambda: figure.locator(".xtitle").text_content() == "training FLOPs")
+    assert figure.locator(".annotation-text").all_text_contents() == ["always yes"]
+    assert figure.locator(".shapelayer path").count() == 1
+    seen.page.select_option("select[name=up]", "trainable_params")
+    until(lambda: figure.locator(".shapelayer path").count() == 0)
+    assert figure.locator(".annotation-text").count() == 0
     assert seen.is_clean()
 
 

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 import pytest
 
 from search.pareto.front import front
-from search.record import FreezeEvent, Importance, StudyRecord
+from search.record import ConstantAnswer, FreezeEvent, Importance, StudyRecord
 from search.results.figures import (
     curves_figure,
     freezing_figure,
@@ -124,6 +124,15 @@ def test_the_front_axes_are_parameters_score_and_seconds(trial: Maker, study: Ma
     assert figure.layout.xaxis.title.text == "trainable parameters, averaged over steps"
     assert figure.layout.yaxis.title.text == "accuracy"
     assert figure.layout.coloraxis.colorbar.title.text == "training time"
+
+
+def test_a_line_shows_what_one_answer_to_all_scores(trial: Maker, study: Maker) -> None:
+    figure = front_figure(study(trial(0), constant=ConstantAnswer("<b>yes</b>", 0.75)))
+    (line,) = figure.layout.shapes
+    assert (line.y0, line.y1, line.yref) == (0.75, 0.75, "y")
+    texts = [annotation.text for annotation in figure.layout.annotations]
+    assert "always &lt;b&gt;yes&lt;/b&gt;" in texts
+    assert not front_figure(study(trial(0))).layout.shapes
 
 
 def test_a_pruned_trial_stands_at_its_projected_parameters(trial: Maker, study: Maker) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from search.pareto.front import front, front_hypervolume
-from search.record import StudyRecord, TrialRecord
+from search.record import ConstantAnswer, StudyRecord, TrialRecord
 from search.results.files import write_front, write_trials
 from search.writing import write_atomically
 
@@ -53,6 +53,14 @@ def test_front_has_the_documented_shape(whole_search: StudyRecord, tmp_path: Pat
         "values": members[0].values,
         "adapter": f"adapters/{members[0].number}",
     }
+
+
+def test_the_score_of_a_constant_answer_stands_beside_the_classes(
+    trial: Maker, study: Maker, tmp_path: Path
+) -> None:
+    record = study(trial(0), constant=ConstantAnswer("yes", 0.75))
+    assert read_front(record, tmp_path)["constant_answer"] == {"answer": "yes", "score": 0.75}
+    assert read_front(study(trial(0)), tmp_path)["constant_answer"] is None
 
 
 def test_a_stored_reference_point_is_used_and_called_fixed(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from search.record import StudyRecord
+from search.record import ConstantAnswer, StudyRecord
 from search.results.headline import headline
 
 Maker = Callable[..., Any]
@@ -55,6 +55,16 @@ def test_complete_trials_that_break_the_limits_are_counted_as_such(
     assert words(study(*broke)) == "3 trials are complete, none within the limits."
     text = words(study(*broke, trial(3, "running"), trial(4, "pruned")))
     assert text == "3 trials are complete, none within the limits; 1 running, 1 pruned."
+
+
+def test_what_is_no_better_than_one_answer_to_all_is_said(trial: Maker, study: Maker) -> None:
+    two = trial(0, score=0.75), trial(1, score=0.625, params=900.0)
+    told = "scores no better than answering always “yes”, which reaches 0.6250."
+    assert f"1 of the front {told}" in words(study(*two, constant=ConstantAnswer("yes", 0.625)))
+    text = words(study(*two, constant=ConstantAnswer("yes", 0.8)))
+    assert "Nothing on the front scores better than answering always “yes”, which" in text
+    assert "always" not in words(study(*two, constant=ConstantAnswer("yes", 0.6)))
+    assert "always" not in words(study(*two))
 
 
 def test_if_all_failed_it_is_said_why(study: Maker, trial: Maker) -> None:

@@ -8,13 +8,14 @@ import pytest
 import sklearn.metrics
 import torch
 
-from search.metrics import MetricError, evaluate
+from search.metrics import MetricError, constant_answer, evaluate
+from search.record import ConstantAnswer
 from search.spec.data import Data, Holdout
 from search.spec.schema import Space, Train
 from search.spec.tasks import TASKS, Task
-from search.trial.backbone import NotFound, locate, within
 from search.trial.data import DataError, PadToLongest, TokenDataset, prepare
 from search.trial.data.tables import read_table
+from search.trial.places import NotFound, locate, within
 from tests.conftest import MINILM
 
 ROWS = {
@@ -202,6 +203,16 @@ def test_mnli_reports_on_both_of_its_validation_sets(tmp_path: Path) -> None:
     assert list(data.tests) == ["validation_matched", "validation_mismatched"]
     chosen = prepare(space(tmp_path, tasks=["mnli"], selection="validation"), TASKS["mnli"])
     assert list(chosen.tests) == ["validation_mismatched"]
+
+
+def test_the_best_constant_answer_is_named_with_its_score() -> None:
+    labels = np.array([0, 1, 1, 1, 0])
+    assert constant_answer(TASKS["rte"], labels) == ConstantAnswer("not_entailment", 0.6)
+    # A correlation with a constant is none, whichever it is.
+    assert constant_answer(TASKS["cola"], labels) == ConstantAnswer("acceptable", 0.0)
+    own = Task("own", ("text",), ("f1", "accuracy"))
+    assert constant_answer(own, 1 - labels) == ConstantAnswer("1", 4 / 7)
+    assert constant_answer(TASKS["stsb"], labels.astype(np.float32)) is None
 
 
 def test_a_score_that_is_not_defined_is_an_error_not_a_value() -> None:

@@ -14,8 +14,9 @@ import yaml
 
 from search.spec import SpecError, load_space
 from search.spec.schema import Space
-from search.trial.backbone import NotFound, load_classifier
+from search.trial.backbone import load_classifier
 from search.trial.data import DataError, prepare, task_of
+from search.trial.places import NotFound
 from tests.conftest import MINILM
 
 QUESTIONS = [f"what is number {n}?" for n in range(24)]

@@ -13,8 +13,9 @@ import torch
 
 from search.spec.tasks import TASKS
 from search.trial import packed as packing
-from search.trial.backbone import NotFound, load_classifier
+from search.trial.backbone import load_classifier
 from search.trial.packed import pack, unpack
+from search.trial.places import NotFound
 from tests.tiny_models import tiny_model
 
 
