@@ -245,9 +245,6 @@ def _directory(options: argparse.Namespace) -> RunDirectory:
     root = Path(options.run).absolute()
     study = Run.study_at(root)
     if study is not None:
-        if options.task not in (None, root.name):
-            what = f"is {options.task!r}, but {options.run} is of {root.name}"
-            raise SpecError("command line", [Mistake("--task", what)])
         return study
     run = Run.at(root)
     if not run.begun:
@@ -255,7 +252,7 @@ def _directory(options: argparse.Namespace) -> RunDirectory:
     if run.several and options.task is None:
         what = f"is needed: the run has {', '.join(run.begun)}"
         raise SpecError("command line", [Mistake("--task", what)])
-    if options.task is not None and run.several and options.task not in run.begun:
+    if run.several and options.task not in (None, *run.begun):
         what = f"{options.task!r} is not in this run, which has {', '.join(run.begun)}"
         raise SpecError("command line", [Mistake("--task", what)])
     return run.begun[options.task] if run.several else next(iter(run.begun.values()))
@@ -275,6 +272,9 @@ def _chosen(
         raise SpecError(options.run, [Mistake("study", str(error))]) from None
     study = opened.record(opened.trials())
     opened.close()
+    if options.task not in (None, study.task):
+        what = f"is {options.task!r}, but {options.run} is of {study.task}"
+        raise SpecError("command line", [Mistake("--task", what)])
     names = list(study.objectives)
     members = front(study.trials, names)
     kept = [t for t in members if (directory.adapters / str(t.number)).is_dir()]

@@ -49,9 +49,9 @@ def print_summary(
         for state in ("complete", "pruned", "failed")
         if (found := study.in_state(state))
     ]
-    unfinished = len(study.in_state("running", "paused", "waiting"))
-    if unfinished:
-        counts.append(f"{unfinished} unfinished")
+    for states, word in ((("running", "paused"), "unfinished"), (("waiting",), "not begun")):
+        if left := len(study.in_state(*states)):
+            counts.append(f"{left} {word}")
     if ending is not None:
         console.print(f"\n[yellow]Ended early: {escape(ending)}.[/]")
     told = f"{', '.join(counts) or 'no trial'}; {len(members)} on the front"

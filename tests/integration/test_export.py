@@ -156,6 +156,7 @@ def test_an_adapter_that_does_not_score_as_recorded_is_not_exported(
     [
         (["--trial=99", "--out=x"], "--trial: takes best, knee or a number of this run, got '99'"),
         (["--trial=kneee", "--out=x"], "takes best, knee or a number of this run, got 'kneee'"),
+        (["--trial=best", "--out=x", "--task=rte"], "--task: is 'rte', but "),
         (["--trial=best", "--out=."], "--out .: is there already"),
         (["--trial=best"], "--out and --register: are both missing"),
         (["--trial=best", "--register=x", "--format=peft"], "--format: is of --out"),

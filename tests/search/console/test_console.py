@@ -168,6 +168,13 @@ def test_the_summary_says_what_came_out_and_where_it_lies() -> None:
     assert "go on" not in seen
 
 
+def test_the_summary_tells_what_was_begun_from_what_was_not() -> None:
+    left = [trial(1, "running"), trial(2, "paused"), trial(3, "waiting")]
+    assert "1 complete, 2 unfinished, 1 not begun; 1 on the front" in summary(
+        study(trial(0), *left)
+    )
+
+
 def test_the_summary_says_what_is_no_better_than_one_answer_to_all() -> None:
     record = study(trial(0, score=0.5), constant=ConstantAnswer("yes [/]", 0.5))
     told = "Nothing on the front scores better than answering always “yes [/]”"
