@@ -1,6 +1,6 @@
-"""Run by ``torch.distributed.run`` in two processes: trains, and writes what came of it.
+"""Run by ``torch.distributed.run`` in two processes: trains twice, and writes what came of it.
 
-Arguments: ``loop`` or ``trainer``, and a folder.
+Argument: a folder.
 """
 
 import os
@@ -39,20 +39,21 @@ def by_trainer(folder: Path) -> tuple[torch.nn.Module, Freezer]:
     return made.model, callback.freezer
 
 
-def main(how: str, folder: Path) -> None:
+def main(folder: Path) -> None:
     torch.set_num_threads(1)
     rank = int(os.environ["RANK"])
-    if how == "loop":
-        dist.init_process_group("gloo")
-        model, freezer = plain_loop(rank)
-    else:
-        model, freezer = by_trainer(folder / "trainer")
-    frozen = {f"frozen/{name}": torch.tensor(step) for name, step in freezer.frozen_at.items()}
-    weights = {f"weight/{name}": p.detach().contiguous() for name, p in model.named_parameters()}
-    save_file(frozen | weights, folder / f"{rank}.safetensors")
+    # Trainer makes the group of processes, in which the loop trains after it.
+    write(folder / f"trainer-{rank}.safetensors", *by_trainer(folder / "trainer"))
+    write(folder / f"loop-{rank}.safetensors", *plain_loop(rank))
     dist.barrier()
     dist.destroy_process_group()
 
 
+def write(path: Path, model: torch.nn.Module, freezer: Freezer) -> None:
+    frozen = {f"frozen/{name}": torch.tensor(step) for name, step in freezer.frozen_at.items()}
+    weights = {f"weight/{name}": p.detach().contiguous() for name, p in model.named_parameters()}
+    save_file(frozen | weights, path)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(Path(sys.argv[1]))

@@ -19,11 +19,13 @@ from tests.aflora.test_callback import trainer
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def in_two_processes(how: str, folder: Path) -> list[dict[str, torch.Tensor]]:
-    """What each of them ended with."""
+@pytest.fixture(scope="module")
+def trained_by_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where two processes wrote what each of them ended with."""
+    folder = tmp_path_factory.mktemp("two")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     run = subprocess.run(
-        [*command, "-m", "tests.aflora.ddp_training", how, str(folder)],
+        [*command, "-m", "tests.aflora.ddp_training", str(folder)],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -31,12 +33,14 @@ def in_two_processes(how: str, folder: Path) -> list[dict[str, torch.Tensor]]:
         check=False,
     )
     assert run.returncode == 0, run.stderr
-    return [load_file(folder / f"{rank}.safetensors") for rank in (0, 1)]
+    return folder
 
 
 @pytest.mark.parametrize("how", ["loop", "trainer"])
-def test_two_processes_train_as_one_with_both_their_batches(how: str, tmp_path: Path) -> None:
-    first, second = in_two_processes(how, tmp_path)
+def test_two_processes_train_as_one_with_both_their_batches(
+    how: str, trained_by_two: Path, tmp_path: Path
+) -> None:
+    first, second = (load_file(trained_by_two / f"{how}-{rank}.safetensors") for rank in (0, 1))
     assert first.keys() == second.keys()
     assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
     if how == "loop":
