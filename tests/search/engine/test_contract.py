@@ -1,4 +1,4 @@
-"""What every sampler and every pruner keeps to, with one, two and three objectives."""
+"""What every sampler and every pruner keeps to, with one, two or three objectives."""
 
 from __future__ import annotations
 
@@ -31,11 +31,15 @@ PRUNERS = {
 }
 ALL = {"score": "max", "trainable_params": "min", "train_flops": "min"}
 TRIALS, CUT = 9, 60.0
+# Every two of the three meet, in a third of the tests that all combinations would take.
+PAIRS = [
+    (sampler, pruner, 1 + (row + column) % 3)
+    for row, sampler in enumerate(NAMES)
+    for column, pruner in enumerate(PRUNERS)
+]
 
 
-@pytest.mark.parametrize("objectives", [1, 2, 3])
-@pytest.mark.parametrize("pruner", PRUNERS)
-@pytest.mark.parametrize("sampler", NAMES)
+@pytest.mark.parametrize(("sampler", "pruner", "objectives"), PAIRS)
 def test_sampler_and_pruner_keep_the_contract(
     tmp_path: Path, sampler: str, pruner: str, objectives: int
 ) -> None:
