@@ -24,6 +24,8 @@ from rich.console import Console
 from benchmarks.goal import Goal, table_of
 
 _SST2 = ("benchmarks/data/curves_sst2.jsonl", "benchmarks/curves_sst2.yaml")
+_BATCHES = ("8x32", "32x32", "8x128", "32x128", "32x256")
+_FIVE = ("limit", "LoRA r=4 (PEFT)", "AFLoRA live", "AFLoRA frozen", "ELoRA r=1024")
 _STSB = ("benchmarks/data/curves_stsb.jsonl", "benchmarks/curves_stsb.yaml")
 
 
@@ -52,6 +54,12 @@ BENCHMARKS = (
         "step_shapes",
         "step",
         ("--shape", "bert-base", "deberta-v3-base", "--batch", "8x32", "--rounds", "8"),
+        None,
+    ),
+    Benchmark(
+        "step_batches",
+        "step",
+        ("--batch", *_BATCHES, "--threads", "1", "2", "--rounds", "5", "--only", *_FIVE),
         None,
     ),
     Benchmark("trial", "trial", (), ("--steps", "4"), needs="GLUE_DIR"),
