@@ -293,7 +293,7 @@ def _chosen(
         raise SpecError("command line", [Mistake("--trial", what)])
     if options.trial not in trials:
         numbers = ", ".join(str(t.number) for t in kept) or "none yet; they are kept at the end"
-        if any(options.trial == str(t.number) for t in study.trials):
+        if options.trial in (BEST, KNEE, *(str(t.number) for t in study.trials)):
             what = f"{options.trial} has no adapter: members of the front keep theirs ({numbers})"
         else:
             what = (

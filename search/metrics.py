@@ -76,7 +76,8 @@ def constant_answer(task: Task, labels: NDArray[np.generic]) -> ConstantAnswer |
     """
     if task.is_regression:
         return None
-    # Every metric grows with how often the answer is right, save F1, which is of class 1 alone.
+    # None of the metrics falls with how often the answer is right, save F1, which is of class 1
+    # alone. (Matthews' is 0 for any.)
     answer = 1 if task.metric == "f1" else int(np.bincount(labels).argmax())
     score = measures_of(task, np.full(len(labels), answer), labels)["score"]
     return ConstantAnswer(str(answer) if task.classes is None else task.classes[answer], score)

@@ -116,7 +116,7 @@ def _run(options: argparse.Namespace) -> int:
     stream = sys.stderr if options.dry_run else sys.stdout
     console = Console(file=stream, width=None if stream.isatty() else PLAIN_WIDTH)
     startup = Startup(console)
-    from search.engine.runs import Run, RunLock
+    from search.engine.runs import Run
     from search.stored import check_unused, fetch_run, open_store
 
     check_options(options)
@@ -147,91 +147,114 @@ def _run(options: argparse.Namespace) -> int:
         check_unused(run, store)
 
     with ExitStack() as held:
-        if options.resume and not options.dry_run:
-            held.enter_context(RunLock(run))
-        ray = None
-        if not options.dry_run:
-            with startup.step("loading Ray"):
-                from search.engine.where import connecting
-            # Its processes start while this one loads what the checks need.
-            ray = held.enter_context(connecting(options.address, options.local))
-        with startup.step("loading torch and transformers"):
-            from search.loading import deliver, prepare_data, read_task
-            from search.trial.preflight import smallest_and_largest
-        spaces = [loaded.for_task(name) for name in run.tasks]
-        with startup.step("trying sampler and pruner"):
-            for space in spaces:
-                check_engine(space)
-        with startup.step(f"fitting every method to {loaded.space.model}"):
-            tasks = [read_task(space) for space in spaces]
-            sizes = [smallest_and_largest(*one) for one in _differing(spaces, tasks)]
-        data = []
-        for space, task in zip(spaces, tasks, strict=True):
-            with startup.step(f"reading and tokenising {task.name}"):
-                data.append(prepare_data(space, task))
-            check_schedules(space, len(data[-1].train))
-        if ray is None:
-            _print_dry_run(loaded, *sizes[0])
-            return 0
+        try:
+            return _search(options, loaded, run, store, startup, console, held)
+        except SpecError as error:
+            # Told before Ray is left, which may still be starting.
+            print(error, file=sys.stderr, flush=True)
+            return WRONG_INPUT
 
-        with startup.step("loading the engine"):
-            from search.driver import Driver, deposed_by_another
-            from search.engine.capacity import Capacity, read_plan
-            from search.engine.checkpoints import Checkpoints
-            from search.engine.snapshots import Snapshots
-            from search.nodes import check_nodes, check_shared
-            from search.part import Part, seconds_worked, write_space
-            from search.store import same_place
 
-        with startup.step("starting Ray" if options.local else "looking for Ray, or starting it"):
-            place = ray.result()
-        with startup.step("comparing the nodes"):
-            check_nodes()
-        wanted = loaded.space.resources
-        slots = Capacity(wanted.of_ray, None if place.own else read_plan())
-        check_capacity(loaded, slots)
-        # A Ray of our own is this machine, which has just read the model.
-        backbone = None
-        if not place.own:
-            with startup.step(f"handing {loaded.space.model} to the nodes"):
-                backbone = deliver(loaded)
-        for note in dict.fromkeys(note for space in spaces for note in space.notes):
-            print(note)
-        if place.own and not wanted.gpu and loaded.space.train.precision == "bf16":
-            with startup.step("timing bf16 on this processor"):
-                slow = _bf16_warning()
-            if slow is not None:
-                print(slow)
-        print(f"Running trials {place.why}; {slots()} at a time.", flush=True)
-        if not options.resume:
-            held.enter_context(RunLock(run))
-            run.check_new()
-            check_unused(run, store)
-            write_space(loaded, run.directory)
-        with startup.step("opening the study"):
-            check_shared(store)
-            studies = run.studies
-            worked = seconds_worked(run)
-            parts = [
-                Part(space, task, rows, studies[task.name], store, worked)
-                for space, task, rows in zip(spaces, tasks, data, strict=True)
-            ]
-            if options.resume:
-                there = Checkpoints(store)
-                for part in parts:
-                    part.catch_up(there)
-        snapshots = None
-        if not same_place(store, run.root):
-            snapshots = Snapshots(run, store, deposed_by_another(parts))
-        driver = Driver(
-            loaded, run, parts, store, snapshots, slots, place.why, console, backbone,
-            _again(options), startup.since,
-        )  # fmt: skip
-        status = driver.run()
-        if loaded.space.confirm is not None and driver.ended_by_itself:
-            # One task that came to nothing is no reason not to confirm the others.
-            return max(status, _confirm(run, store, parts, loaded.space.confirm, backbone))
-        return status
+def _search(
+    options: argparse.Namespace,
+    loaded: LoadedSpace,
+    run: Run,
+    store: Store,
+    startup: Startup,
+    console: Console,
+    held: ExitStack,
+) -> int:
+    """Check what needs torch, and search; what is entered into ``held`` is left by the caller."""
+    from search.engine.runs import RunLock
+    from search.stored import check_unused
+
+    if options.resume and not options.dry_run:
+        held.enter_context(RunLock(run))
+    ray = None
+    if not options.dry_run:
+        with startup.step("loading Ray"):
+            from search.engine.where import connecting
+        # Its processes start while this one loads what the checks need.
+        ray = held.enter_context(connecting(options.address, options.local))
+    with startup.step("loading torch and transformers"):
+        from search.loading import deliver, prepare_data, read_task
+        from search.trial.preflight import smallest_and_largest
+    if ray is not None and ray.done():
+        ray.result()  # an address where nothing answers is known by now
+    spaces = [loaded.for_task(name) for name in run.tasks]
+    with startup.step("trying sampler and pruner"):
+        for space in spaces:
+            check_engine(space)
+    with startup.step(f"fitting every method to {loaded.space.model}"):
+        tasks = [read_task(space) for space in spaces]
+        sizes = [smallest_and_largest(*one) for one in _differing(spaces, tasks)]
+    data = []
+    for space, task in zip(spaces, tasks, strict=True):
+        with startup.step(f"reading and tokenising {task.name}"):
+            data.append(prepare_data(space, task))
+        check_schedules(space, len(data[-1].train))
+    if ray is None:
+        _print_dry_run(loaded, *sizes[0])
+        return 0
+
+    with startup.step("loading the engine"):
+        from search.driver import Driver, deposed_by_another
+        from search.engine.capacity import Capacity, read_plan
+        from search.engine.checkpoints import Checkpoints
+        from search.engine.snapshots import Snapshots
+        from search.nodes import check_nodes, check_shared
+        from search.part import Part, seconds_worked, write_space
+        from search.store import same_place
+
+    with startup.step("starting Ray" if options.local else "looking for Ray, or starting it"):
+        place = ray.result()
+    with startup.step("comparing the nodes"):
+        check_nodes()
+    wanted = loaded.space.resources
+    slots = Capacity(wanted.of_ray, None if place.own else read_plan())
+    check_capacity(loaded, slots)
+    # A Ray of our own is this machine, which has just read the model.
+    backbone = None
+    if not place.own:
+        with startup.step(f"handing {loaded.space.model} to the nodes"):
+            backbone = deliver(loaded)
+    for note in dict.fromkeys(note for space in spaces for note in space.notes):
+        print(note)
+    if place.own and not wanted.gpu and loaded.space.train.precision == "bf16":
+        with startup.step("timing bf16 on this processor"):
+            slow = _bf16_warning()
+        if slow is not None:
+            print(slow)
+    print(f"Running trials {place.why}; {slots()} at a time.", flush=True)
+    if not options.resume:
+        held.enter_context(RunLock(run))
+        run.check_new()
+        check_unused(run, store)
+        write_space(loaded, run.directory)
+    with startup.step("opening the study"):
+        check_shared(store)
+        studies = run.studies
+        worked = seconds_worked(run)
+        parts = [
+            Part(space, task, rows, studies[task.name], store, worked)
+            for space, task, rows in zip(spaces, tasks, data, strict=True)
+        ]
+        if options.resume:
+            there = Checkpoints(store)
+            for part in parts:
+                part.catch_up(there)
+    snapshots = None
+    if not same_place(store, run.root):
+        snapshots = Snapshots(run, store, deposed_by_another(parts))
+    driver = Driver(
+        loaded, run, parts, store, snapshots, slots, place.why, console, backbone,
+        _again(options), startup.since,
+    )  # fmt: skip
+    status = driver.run()
+    if loaded.space.confirm is not None and driver.ended_by_itself:
+        # One task that came to nothing is no reason not to confirm the others.
+        return max(status, _confirm(run, store, parts, loaded.space.confirm, backbone))
+    return status
 
 
 def _bf16_warning() -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from search.console.front_table import WIDE, front_table, heading_of, in_table, 
 from search.console.taking import Taking, worth_taking
 from search.pareto.front import front
 from search.record import StudyRecord
-from search.results.headline import above_chance
+from search.results.headline import no_better_than_constant, tasks_at_constant
 from search.results.measured import best_of
 from search.results.units import readable
 from search.writing import shown
@@ -54,10 +55,10 @@ def print_summary(
             counts.append(f"{left} {word}")
     if ending is not None:
         console.print(f"\n[yellow]Ended early: {escape(ending)}.[/]")
-    told = f"{', '.join(counts) or 'no trial'}; {len(members)} on the front"
+    counted = f"{', '.join(counts) or 'no trial'}; {len(members)} on the front"
     if study.disk_bytes is not None:
-        told += f"; {readable('disk_bytes', study.disk_bytes)} on disk"
-    console.print(f"\n{told}", style="bold", highlight=False)
+        counted += f"; {readable('disk_bytes', study.disk_bytes)} on disk"
+    console.print(f"\n{counted}", style="bold", highlight=False)
     failed = study.in_state("failed")
     if failed:
         console.print(f"First failure, trial {failed[0].number}: {failed[0].reason}", markup=False)
@@ -65,14 +66,15 @@ def print_summary(
     table = front_table(study, "front", wide, adapters=wide)
     if table is not None:
         console.print(table)
-    if console.is_terminal and in_table(study) + _BESIDE_TABLE <= console.height:
+    told = no_better_than_constant(study)
+    lines = 0 if told is None else 1 + math.ceil(len(told) / console.width)
+    if console.is_terminal and in_table(study) + lines + _BESIDE_TABLE <= console.height:
         plot = front_plot(study, console.width, _PLOT_LINES)
         if plot is not None:
             console.print()
             console.print(plot)
-    learned = above_chance(study, members)
-    if learned is not None:
-        console.print(f"\n{learned}", style="yellow", markup=False, highlight=False)
+    if told is not None:
+        console.print(f"\n{told}", style="yellow", markup=False, highlight=False)
     _say_where(root, tracking, worth_taking(study), None, again, console)
 
 
@@ -128,6 +130,8 @@ def print_overview(
             *(readable(name, best.measures.get(name) if best else None) for name in costs),
         )
     console.print(table)
+    for sentence in tasks_at_constant(studies):
+        console.print(f"\n{sentence}", style="yellow", markup=False, highlight=False)
     found = [(study.task, taking) for study in studies if (taking := worth_taking(study))]
     task, taking = found[0] if found else (None, None)
     _say_where(root, tracking, taking, task, again, console)

@@ -20,6 +20,8 @@ from search.spec.errors import Mistake, SpecError, first_line
 
 _OURS = {"aflora-search/ends-with-its-search": "true"}
 _ANSWER_SECONDS = 5.0
+# Longer than a Ray of one's own takes to start.
+_LEAVE_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -59,19 +61,19 @@ def connecting(address: str | None, local: bool) -> Iterator[Future[Place]]:
         over.wait()
         ray.shutdown()
 
-    # A daemon: who interrupts does not wait until Ray is there, or has given up after minutes.
+    # A daemon: a program that has failed ends also while Ray is still trying, which takes minutes.
     thread = threading.Thread(target=hold, name="ray", daemon=True)
     thread.start()
-    interrupted = False
+    patience = _LEAVE_SECONDS
     try:
         yield place
     except KeyboardInterrupt:
-        interrupted = True
+        patience = 0.0
         raise
     finally:
-        if place.done() or not interrupted:
-            over.set()
-            thread.join()
+        over.set()
+        # Who has failed or interrupts does not wait for a Ray that never answers.
+        thread.join(None if place.done() else patience)
 
 
 @contextmanager

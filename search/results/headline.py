@@ -39,9 +39,9 @@ def headline(study: StudyRecord) -> list[str]:
         sentences.append(
             f"On the front, the fewest parameters are those of {_cheap(cheapest, study)}."
         )
-    learned = above_chance(study, members)
-    if learned is not None:
-        sentences.append(learned)
+    low = no_better_than_constant(study)
+    if low is not None:
+        sentences.append(low)
     sentences.append(
         f"{len(members)} of {complete} complete {_plural(complete, 'trial')} "
         f"{'is' if len(members) == 1 else 'are'} on the front."
@@ -54,21 +54,36 @@ def headline(study: StudyRecord) -> list[str]:
     return sentences
 
 
-def above_chance(study: StudyRecord, members: Sequence[TrialRecord]) -> str | None:
-    """Which members of a front score no better than answering always the same, if any."""
+def _at_constant(study: StudyRecord) -> tuple[int, int]:
+    """Members of the front that score no better than answering always the same, and all."""
+    members = front(study.trials, list(study.objectives))
     constant = study.constant
     if constant is None:
-        return None
-    scores = [trial.measures.get("score", constant.score) for trial in members]
-    low = sum(score <= constant.score for score in scores)
-    if not low:
+        return 0, len(members)
+    scores = [final(trial, "score") for trial in members]
+    return sum(s is not None and s <= constant.score for s in scores), len(members)
+
+
+def no_better_than_constant(study: StudyRecord) -> str | None:
+    """How many of the front score no better than answering always the same, if any."""
+    low, count = _at_constant(study)
+    constant = study.constant
+    if not low or constant is None:
         return None
     same = (
         f"answering always “{constant.answer}”, which reaches {readable('score', constant.score)}"
     )
-    if low == len(members):
+    if low == count:
         return f"Nothing on the front scores better than {same}."
     return f"{low} of the front {'scores' if low == 1 else 'score'} no better than {same}."
+
+
+def tasks_at_constant(studies: Sequence[StudyRecord]) -> list[str]:
+    """A sentence on the tasks where nothing on the front beats one answer to all, if any."""
+    low = [s.task for s in studies for found, count in [_at_constant(s)] if found == count > 0]
+    if not low:
+        return []
+    return [f"On {listed(low)} nothing on the front scores better than answering always the same."]
 
 
 def overview_headline(studies: Sequence[StudyRecord]) -> list[str]:
@@ -86,7 +101,7 @@ def overview_headline(studies: Sequence[StudyRecord]) -> list[str]:
         sentences.append(
             f"On {listed(tied)} another method scores as much, with more trainable parameters."
         )
-    return sentences
+    return sentences + tasks_at_constant(studies)
 
 
 def _is_tied(study: StudyRecord, best: TrialRecord) -> bool:

@@ -192,15 +192,14 @@ def _known_keys(model: type[BaseModel], location: list[str]) -> list[str]:
 
 
 def _sections_with(model: type[BaseModel], key: str) -> list[str]:
-    """Where sections of the file have a key: ``['budget.trials']`` for ``trials``."""
-    return list(
-        dict.fromkeys(
-            f"{section}.{key}"
-            for section, field in model.model_fields.items()
-            for candidate in _models_of(field.annotation)
-            if key in candidate.model_fields
-        )
+    """Where the file or its sections have a key: ``['budget.trials']`` for ``trials``."""
+    below = (
+        f"{section}.{key}"
+        for section, field in model.model_fields.items()
+        for candidate in _models_of(field.annotation)
+        if key in candidate.model_fields
     )
+    return list(dict.fromkeys([*([key] if key in model.model_fields else []), *below]))
 
 
 def _models_of(annotation: Any) -> list[type[BaseModel]]:

@@ -11,7 +11,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedConfig
 
 from search.spec.tasks import Task
-from search.trial.places import REACH_SECONDS, locate, within
+from search.trial.places import locate, patience_for, within
 
 
 def read_config(model: str) -> PreTrainedConfig:
@@ -23,7 +23,7 @@ def read_config(model: str) -> PreTrainedConfig:
     place = locate(model)
     hint = "name a local copy with model: /path/to/folder, or set HF_HUB_OFFLINE=1 if it is cached"
     config: PreTrainedConfig = within(
-        REACH_SECONDS, f"model {model!r}", hint, lambda: AutoConfig.from_pretrained(place)
+        patience_for(place), f"model {model!r}", hint, lambda: AutoConfig.from_pretrained(place)
     )
     return config
 

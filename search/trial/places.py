@@ -47,8 +47,19 @@ def locate(model: str) -> str:
     return str(folder)
 
 
-def within(seconds: float, what: str, hint: str, call: Callable[[], T]) -> T:
+def patience_for(place: str) -> float | None:
+    """Seconds that the hub is given to answer; None for what lies on this machine."""
+    return None if Path(place).is_dir() else REACH_SECONDS
+
+
+def within(seconds: float | None, what: str, hint: str, call: Callable[[], T]) -> T:
     """The result of a call that may need the hub, or NotFound once it takes too long.
+
+    Args:
+        seconds: it may take; None for what needs no hub.
+        what: is looked for.
+        hint: how to do without the hub.
+        call: fetches it.
 
     Raises:
         NotFound: naming ``what`` and the ``hint`` how to do without the hub.

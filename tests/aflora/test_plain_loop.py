@@ -259,4 +259,5 @@ def test_compilation_is_never_given_up_silently(how: str) -> None:
                     compiled.eval()(**batch(step))
                 compiled.train()
     assert not freezer.live
+    assert len(set(freezer.frozen_at.values())) > 4
     torch._dynamo.reset()

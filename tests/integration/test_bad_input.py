@@ -86,6 +86,38 @@ def test_a_file_that_is_no_space_is_refused(
     assert message in run(tmp_path, capsys, str(path))
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": "package:nothing/model"}, "model (line"),
+        ({"model": "./nowhere"}, "model (line"),
+        ({"tasks": ["rte"], "data": {"dir": "/nowhere"}}, "data.dir '/nowhere'"),
+        (
+            {
+                "tasks": ["rte"],
+                "data": {"path": "nyu-mll/glue"},
+                "per_task": {"rte": {"data": {"dir": "/else"}}},
+            },
+            "data.dir '/else'",
+        ),
+        (
+            {
+                "tasks": ["own"],
+                "data": {"files": {"train": "gone.csv"}, "text": ["a"], "label": "b"},
+            },
+            "gone.csv does not exist",
+        ),
+    ],
+)
+def test_what_is_not_there_is_told_before_anything_is_loaded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any], message: str
+) -> None:
+    status = main([space(tmp_path, **change), "--out", str(tmp_path / "out"), "--local"])
+    said = capsys.readouterr()
+    assert (status, said.out) == (2, "")
+    assert message in said.err
+
+
 def test_data_without_the_needed_columns_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

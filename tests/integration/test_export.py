@@ -170,6 +170,17 @@ def test_what_cannot_be_exported_is_told(
     assert told in trouble
 
 
+def test_before_adapters_are_kept_the_best_is_told_to_have_none(
+    exported: Exporter, finished: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished, run, ignore=shutil.ignore_patterns("adapters"))
+    for number in ("best", "0"):
+        status, _, trouble = exported(run, f"--trial={number}", f"--out={tmp_path / 'x'}")
+        assert status == 2
+        assert f"{number} has no adapter: members of the front keep theirs (none yet; " in trouble
+
+
 def test_an_export_of_nothing_is_told(exported: Exporter, tmp_path: Path) -> None:
     status, _, trouble = exported(tmp_path, "--trial=0", "--out=x")
     assert (status, "holds no run" in trouble) == (2, True)

@@ -28,6 +28,8 @@ from search.results.units import title
 HEIGHT = 560
 #: Names of traces, as the legend has them.
 PRUNED, STEPS = "pruned, where it stopped", "best at this cost or less"
+#: Name of the annotation at the line of what answering always the same scores.
+CHANCE = "chance"
 _SYMBOLS = ("diamond", "square", "triangle-up", "pentagon", "star", "hexagon", "cross")
 # The plot's inside on a usual page, for placing names before the true size is known.
 _INSIDE = (900.0, 430.0)
@@ -88,7 +90,7 @@ def front_figure(study: StudyRecord) -> go.Figure:
     around = [*pruned, *dominated, *(t for t in complete if t.number in members)]
     _add_names(figure, plane, marked, around, steps)
     _add_colours(figure, plane, [trial for trial in shown if trial.state == "complete"])
-    _add_chance(figure, study)
+    _add_chance(figure, study, plane)
     figure.update_xaxes(title_text=plane.x_title, **plane.x_axis)
     figure.update_yaxes(title_text=escaped(study.metric), range=plane.y_range)
     return figure
@@ -159,19 +161,21 @@ def _add_steps(figure: go.Figure, corners: Sequence[tuple[float, float]], bottom
         )
 
 
-def _add_chance(figure: go.Figure, study: StudyRecord) -> None:
+def _add_chance(figure: go.Figure, study: StudyRecord, plane: Plane) -> None:
     """What answering always the same scores; out of sight where every trial is far above it."""
     if study.constant is not None:
+        bottom, top = plane.y_range
+        is_low = study.constant.score < bottom + 0.1 * (top - bottom)
         figure.add_hline(
             y=study.constant.score,
             line={"width": 1, "color": GREY, "dash": "dot"},
             layer="below",
             annotation={
-                "name": "chance",
+                "name": CHANCE,
                 "text": f"always {short(study.constant.answer, 28)}",
                 "font": {"size": 11, "color": GREY},
             },
-            annotation_position="bottom right",
+            annotation_position="top right" if is_low else "bottom right",
         )
 
 

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from search.pareto.front import front
 from search.pareto.knee import knee
 from search.record import StudyRecord
+from search.results.figures.front import CHANCE
 
 #: Pixels of CSS: 12.7 cm. In a column of 8.5 cm the letters are then 7 points high.
 WIDTH = 480
@@ -55,7 +56,7 @@ def printed(figure: go.Figure) -> go.Figure:
     made.update_traces(hoverinfo="skip", hovertemplate=None, hovertext=None)
     if figure.layout.xaxis.visible is False:
         return made  # a message alone
-    made.layout.annotations = ()
+    made.layout.annotations = [a for a in made.layout.annotations if a.name == CHANCE]
     made.layout.height = _height(made)
     if made.layout.xaxis.side == "top":
         made.layout.margin.b = made.layout.margin.t

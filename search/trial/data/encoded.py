@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from search.trial.data.rows import Rows
-from search.trial.places import REACH_SECONDS, locate, within
+from search.trial.places import locate, patience_for, within
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
     place = locate(model)
     hint = "name a local copy with model: /path/to/folder"
     tokenizer: PreTrainedTokenizerBase = within(
-        REACH_SECONDS,
+        patience_for(place),
         f"tokenizer of {model!r}",
         hint,
         lambda: AutoTokenizer.from_pretrained(place),

@@ -67,6 +67,12 @@ def _texts(table: Table, column: str, blank: bool) -> list[str]:
 
 
 def _labels(table: Table, task: Task) -> NDArray[np.generic]:
+    declared = table.classes.get(task.label)
+    if declared is not None and task.classes is not None and declared != task.classes:
+        raise DataError(
+            f"{table.name} declares the classes {', '.join(declared)} of {task.label}, in this "
+            f"order; {task.name} has {', '.join(task.classes)}"
+        )
     values = list(table.column(task.label))
     for row, value in enumerate(values):
         number = isinstance(value, int | float) and not isinstance(value, bool)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 from typing import Any
 
@@ -51,6 +52,15 @@ def test_what_it_says_of_loading_is_python(form: str, study: Maker, trial: Maker
     code = text.split("```python\n")[1].split("```")[0]
     compile(code, "card", "exec")
     assert "base_model" not in text.split("---")[1]
+
+
+def test_names_of_classes_are_text_in_the_code(study: Maker, trial: Maker) -> None:
+    names = ("it's ```", 'a "b"\n# c')
+    text = card(study(trial(0), classes=names), trial(0), [], PEFT)
+    code = text.split("````python\n")[1].split("\n````")[0]
+    line = next(line for line in code.splitlines() if line.startswith("classes = "))
+    assert ast.literal_eval(line.removeprefix("classes = ")) == dict(enumerate(names))
+    assert "id2label=classes, label2id=" in code
 
 
 def test_text_of_users_is_no_markup(study: Maker, trial: Maker) -> None:

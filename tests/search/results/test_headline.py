@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from search.record import ConstantAnswer, StudyRecord
-from search.results.headline import headline
+from search.results.headline import headline, overview_headline
 
 Maker = Callable[..., Any]
 
@@ -65,6 +65,14 @@ def test_what_is_no_better_than_one_answer_to_all_is_said(trial: Maker, study: M
     assert "Nothing on the front scores better than answering always “yes”, which" in text
     assert "always" not in words(study(*two, constant=ConstantAnswer("yes", 0.6)))
     assert "always" not in words(study(*two))
+
+
+def test_tasks_on_which_nothing_beats_one_answer_are_named(trial: Maker, study: Maker) -> None:
+    wnli, rte = ConstantAnswer("not_entailment", 0.9), ConstantAnswer("entailment", 0.5)
+    two = [study(trial(0), task="wnli", constant=wnli), study(trial(0), task="rte", constant=rte)]
+    told = "On wnli nothing on the front scores better than answering always the same."
+    assert overview_headline(two)[-1] == told
+    assert "always" not in " ".join(overview_headline(two[1:]))
 
 
 def test_if_all_failed_it_is_said_why(study: Maker, trial: Maker) -> None:

@@ -17,7 +17,7 @@ from PIL import Image
 from search import report
 from search.pareto.front import front
 from search.pareto.knee import knee
-from search.record import Importance, StudyRecord
+from search.record import ConstantAnswer, Importance, StudyRecord
 from search.results.figures import confirmed_figure, importance_figure, small_front_figure
 from search.results.figures.printed import WIDTH, printed, with_knee
 from search.results.html import report_figures
@@ -54,6 +54,13 @@ def test_a_figure_is_dark_on_white_and_keeps_what_it_says(whole_search: StudyRec
             assert colour == "#ffffff"
         assert "pointer" not in made.to_json()
         assert not any(trace.hovertext for trace in made.data), name
+
+
+def test_the_line_of_one_answer_to_all_keeps_its_name() -> None:
+    record = study(trial(0), trial(1, score=0.7, mark="mine"), constant=ConstantAnswer("yes", 0.7))
+    made = printed(report_figures(record)["front"])
+    assert [annotation.text for annotation in made.layout.annotations] == ["always yes"]
+    assert len(made.layout.shapes) == 1
 
 
 def test_intervals_legend_and_messages_are_kept() -> None:

@@ -1,6 +1,7 @@
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -220,6 +221,22 @@ def test_a_score_that_is_not_defined_is_an_error_not_a_value() -> None:
         evaluate(TASKS["rte"], np.array([[1.0, np.nan], [1.0, 0.0]]), np.array([0, 1]))
     with pytest.raises(MetricError, match="same value for every row"):
         evaluate(TASKS["stsb"], np.ones((3, 1)), np.array([1.0, 2.0, 3.0]))
+
+
+def test_data_that_declares_other_classes_is_refused(tmp_path: Path) -> None:
+    """Numbers that mean something else would be given the wrong names, and F1 the wrong class."""
+    names = ["not_entailment", "entailment"]
+    (tmp_path / "rte").mkdir()
+    for split in ("train", "validation"):
+        features = datasets.Features(
+            sentence1=datasets.Value("string"),
+            sentence2=datasets.Value("string"),
+            label=datasets.ClassLabel(names=names),
+        )
+        rows = datasets.Dataset.from_dict(ROWS, features=features)
+        rows.to_parquet(tmp_path / "rte" / f"{split}.parquet")
+    with pytest.raises(DataError, match="declares the classes not_entailment, entailment of label"):
+        prepare(space(tmp_path), TASKS["rte"])
 
 
 @pytest.mark.parametrize("task", ["cola", "sst2", "mrpc", "mnli", "qnli", "rte", "wnli"])
