@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -15,6 +16,8 @@ from aflora.layer import AFLoRALinear
 from aflora.linear import features, is_linear
 from aflora.roles import Target, find_targets, head_modules
 from aflora.wrappers import unwrapped
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,12 @@ def adapt(model: nn.Module, config: AFLoRAConfig) -> nn.Module:
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch module, got {model!r}")
     placement = place(model, config)
+    if config.patterns and config.head is None and not placement.head:
+        logger.warning(
+            "no head is known in %s: nothing but the adapter trains; if it has one, name it with "
+            "AFLoRAConfig(head=…)",
+            type(model).__name__,
+        )
     model.requires_grad_(False)
     for path in placement.head:
         model.get_submodule(path).requires_grad_(True)
@@ -235,15 +244,24 @@ def head_state(model: nn.Module, head: Sequence[str]) -> dict[str, Tensor]:
 def merge(model: nn.Module) -> nn.Module:
     """A copy of the model with the adapter folded into its weights: plain layers, no adapter.
 
-    The model itself stays as it is. The copy has merged weights of its own and shares all other
-    tensors with the model, so that a backbone which several models share is never written to.
+    The model itself stays as it is, also when it trains on, or the copy is moved or cast. The copy
+    has merged weights and a head of its own and shares the memory of all else with the model, so
+    that no second backbone is held; what trains the whole copy would write to both.
 
     Raises:
         ValueError: the model is not adapted, or its weights are quantised.
     """
-    adapter_config(model)
+    own = {id(parameter) for parameter in head_parameters(model).values()}
     model = unwrapped(model)
-    shared = {id(tensor): tensor for tensor in chain(model.parameters(), model.buffers())}
+    shared: dict[int, Tensor] = {}
+    for tensor in chain(model.parameters(), model.buffers()):
+        if id(tensor) in own:
+            continue
+        # In a parameter of its own, whose data ``to`` and ``half`` replace in place.
+        plain = type(tensor) is nn.Parameter
+        shared[id(tensor)] = (
+            nn.Parameter(tensor.detach(), tensor.requires_grad) if plain else tensor
+        )
     merged = copy.deepcopy(model, shared)
     for name, layer in list(adapted_layers(merged)):
         layer.base.weight = nn.Parameter(layer.merged_weight(), requires_grad=False)

@@ -34,10 +34,10 @@ def _fused(path: str) -> dict[Role, str]:
 
 
 _BERT: dict[Role, str] = {
-    "query": r"attention\.self\.query",
-    "key": r"attention\.self\.key",
-    "value": r"attention\.self\.value",
-    "attention_output": r"attention\.output\.dense",
+    "query": r"(?:cross)?attention\.self\.query",
+    "key": r"(?:cross)?attention\.self\.key",
+    "value": r"(?:cross)?attention\.self\.value",
+    "attention_output": r"(?:cross)?attention\.output\.dense",
     "ffn_in": r"intermediate\.dense",
     "ffn_out": r"output\.dense",
 }

@@ -17,7 +17,7 @@ from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from aflora.adapter import adapter_config
-from aflora.checkpoint import CONFIG_FILE, save
+from aflora.checkpoint import save
 from aflora.config import Epochs
 from aflora.freezer import Freezer
 
@@ -58,17 +58,29 @@ class AFLoRACallback(TrainerCallback, ExportableState):
 
         Raises:
             ValueError: Trainer's own clipping is on, Trainer runs DeepSpeed, FSDP or a DDP that
-                cannot do without a gradient, the model is not adapted, its schedule does not fit
-                the training, or the checkpoint holds no freezer.
+                cannot do without a gradient, or searches hyperparameters; the model is not adapted,
+                or was trained and frozen before; its schedule does not fit the training, or the
+                checkpoint holds no freezer.
         """
         model: nn.Module = kwargs["model"]
         _refuse(args)
+        if state.is_hyper_param_search:
+            raise ValueError(
+                "AFLoRACallback cannot tell the checkpoints of Trainer.hyperparameter_search "
+                "apart; train each configuration with a Trainer of its own"
+            )
         freeze = adapter_config(model).freeze
         steps_per_epoch = None
         if isinstance(freeze.start, Epochs) or isinstance(freeze.end, Epochs):
             steps_per_epoch = _steps_per_epoch(args, kwargs["train_dataloader"])
         self._freezer = Freezer.for_model(model, state.max_steps, steps_per_epoch)
         if state.global_step == 0:
+            for matrix in self._freezer.matrices:
+                if not matrix.parameter.requires_grad:
+                    raise ValueError(
+                        f"{matrix.name} was frozen by an earlier training of this model: adapt a "
+                        "fresh model, or resume from a checkpoint"
+                    )
             return
         default = Path(args.output_dir or ".") / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
         path = Path(self.resume_from or default) / FREEZER_FILE
@@ -101,9 +113,7 @@ class AFLoRACallback(TrainerCallback, ExportableState):
         optimizer = kwargs.get("optimizer")
         scaler = getattr(optimizer, "scaler", None)
         if optimizer is not None and scaler is not None:
-            # fp16: Trainer unscales only where it clips itself. The scaler remembers that it is
-            # done and does not do it again in its step.
-            scaler.unscale_(getattr(optimizer, "optimizer", optimizer))
+            _unscale(scaler, getattr(optimizer, "optimizer", optimizer))
         self.freezer.step(state.global_step, optimizer)
         if self.clip is not None:
             trainable = [p for p in model.parameters() if p.grad is not None]
@@ -117,10 +127,19 @@ class AFLoRACallback(TrainerCallback, ExportableState):
         folder = Path(args.output_dir or ".") / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
         tensors = {key: t.contiguous().cpu() for key, t in self.freezer.state_dict().items()}
         save_file(tensors, folder / FREEZER_FILE)
-        if not (folder / CONFIG_FILE).exists():
-            # The weights that Trainer writes have the names of an adapted model: nothing but
-            # Trainer reads them. This is the adapter, for ``aflora.load``.
-            save(kwargs["model"], folder)
+        # The weights that Trainer writes have the names of an adapted model: nothing but Trainer
+        # reads them. This is the adapter, for ``aflora.load``; the folder may hold an earlier one.
+        save(kwargs["model"], folder)
+
+
+def _unscale(scaler: Any, optimizer: torch.optim.Optimizer) -> None:
+    """Unscale fp16 gradients; Trainer may have done so, to tell their norm in its log."""
+    try:
+        # The scaler remembers that it is done and does not do it again in its step.
+        scaler.unscale_(optimizer)
+    except RuntimeError as error:
+        if "already been called" not in str(error):
+            raise
 
 
 def _digest(state: Mapping[str, Tensor]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from aflora.adapter import (
     adapted_layers,
     adapter_config,
     adapter_parameters,
+    head_parameters,
     head_state,
     place,
 )
@@ -25,6 +27,8 @@ from aflora.config import AFLoRAConfig
 from aflora.linear import features, is_linear
 from aflora.roles import head_modules
 from aflora.wrappers import unwrapped
+
+logger = logging.getLogger(__name__)
 
 CONFIG_FILE = "aflora.json"
 WEIGHTS_FILE = "aflora.safetensors"
@@ -59,10 +63,14 @@ def _tensors(model: nn.Module) -> dict[str, Tensor]:
 def save(model: nn.Module, folder: str | Path) -> None:
     """Write the adapter and the head of an adapted model, never the backbone.
 
+    Of several processes that train one model, one calls it. Whatever else of the model trains is
+    not written, which is told as a warning.
+
     Raises:
         ValueError: the model is not adapted.
     """
     config = adapter_config(model)
+    warn_of_others(model)
     about = {
         "format": FORMAT,
         "config": config.to_dict(),
@@ -74,9 +82,26 @@ def save(model: nn.Module, folder: str | Path) -> None:
     }
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(adapter_state(model), folder / WEIGHTS_FILE)
-    about["sha256"] = _sha256(folder / WEIGHTS_FILE)
-    (folder / CONFIG_FILE).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    # What lies there already stays whole until both are written.
+    weights, text = folder / f".{WEIGHTS_FILE}", folder / f".{CONFIG_FILE}"
+    save_file(adapter_state(model), weights)
+    about["sha256"] = _sha256(weights)
+    text.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    weights.replace(folder / WEIGHTS_FILE)
+    text.replace(folder / CONFIG_FILE)
+
+
+def warn_of_others(model: nn.Module) -> None:
+    """Say that a parameter trains which is neither of the adapter nor of the head."""
+    ours = {id(p) for p in (*adapter_parameters(model).values(), *head_parameters(model).values())}
+    for name, parameter in unwrapped(model).named_parameters():
+        if parameter.requires_grad and id(parameter) not in ours:
+            logger.warning(
+                "%s trains, but is neither of the adapter nor of the head, and is not saved; "
+                "AFLoRAConfig(head=…) names what is",
+                name,
+            )
+            return
 
 
 def load(model: nn.Module, folder: str | Path) -> nn.Module:

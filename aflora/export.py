@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from aflora.adapter import adapted_layers, adapter_config, head_state
+from aflora.checkpoint import warn_of_others
 from aflora.linear import is_conv1d
 from aflora.roles import head_modules
 from aflora.wrappers import unwrapped
@@ -45,12 +46,14 @@ def export_lora(model: nn.Module, folder: str | Path) -> None:
 
     AFLoRA's update is a LoRA's: lora_A = A, lora_B = s Λ_b B Λ_d (out × r) and lora_alpha = r, so
     that PEFT's own factor alpha / r is 1. The exported model computes the same; what is lost is
-    which matrices were frozen. The model stays as it is.
+    which matrices were frozen. The model stays as it is. As :func:`aflora.save` does, it warns of
+    what else trains.
 
     Raises:
         ValueError: the model is not adapted.
     """
     config = adapter_config(model)
+    warn_of_others(model)
     model = unwrapped(model)
     layers = dict(adapted_layers(model))
     write_lora(

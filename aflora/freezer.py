@@ -88,6 +88,8 @@ class Freezer:
         self.frozen_at: dict[str, int] = {}
         self.skipped_gradients = 0
         self._last_step = -1
+        self._had_gradient = False
+        self._checked: torch.optim.Optimizer | None = None
         # The magnitude of a weight needs no memory of earlier steps.
         self._scores = {
             matrix.name: SmoothedScore(
@@ -142,9 +144,13 @@ class Freezer:
         Returns:
             Names of the matrices frozen now.
 
+        A step may be left out, if its gradients were no use; a look that was due then is made up
+        for at the next.
+
         Raises:
-            ValueError: the step is no later than the one before, nothing has a gradient, a matrix
-                was frozen by someone else, or the optimizer is DeepSpeed's.
+            ValueError: the step is no later than the one before, nothing has a gradient, no matrix
+                has had one until it is time to freeze, a matrix was frozen by someone else, or the
+                optimizer is DeepSpeed's or holds none of the matrices.
         """
         refuse_sharding(optimizer)
         if not isinstance(step, int) or isinstance(step, bool) or step < 0:
@@ -154,18 +160,48 @@ class Freezer:
                 f"step {step} comes after step {self._last_step}: call Freezer.step once for every "
                 "optimizer step, with accumulated gradients after the last backward"
             )
+        if step >= self.schedule.total_steps > self._last_step:
+            logger.warning(
+                "step %d lies beyond the %d steps of the schedule, which counts optimizer steps, "
+                "not batches",
+                step,
+                self.schedule.total_steps,
+            )
         live = self.live
         if live:
+            self._check_optimizer(live, optimizer)
             self._take_in(live, step, optimizer)
+        # A multiple of the interval, on this step or among those that were left out before it.
+        looks = step // self.config.interval > self._last_step // self.config.interval
         self._last_step = step
         if not live:
             return []
-        chosen = [live[position] for position in self._select(live, step)]
+        chosen = [live[position] for position in self._select(live, step, looks)]
+        if chosen and not self._had_gradient:
+            raise ValueError(
+                f"no matrix has had a gradient until step {step}, when the first is to be frozen: "
+                "nothing leads from the loss to the adapter (gradient checkpointing needs "
+                "use_reentrant=False, or inputs that require a gradient)"
+            )
         for matrix in chosen:
             self._freeze(matrix, step, optimizer)
         if chosen:
             allow_recompilation(len(chosen))
         return [matrix.name for matrix in chosen]
+
+    def _check_optimizer(
+        self, live: Sequence[Projection], optimizer: torch.optim.Optimizer | None
+    ) -> None:
+        """One that was made before the adapter trains none of it, and nothing else would tell."""
+        if optimizer is None or optimizer is self._checked:
+            return
+        held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        if not any(id(matrix.parameter) in held for matrix in live):
+            raise ValueError(
+                f"the optimizer holds none of the matrices that train, {live[0].name} for one: "
+                "make it after aflora.adapt, of the parameters that require a gradient"
+            )
+        self._checked = optimizer
 
     def _take_in(
         self, live: Sequence[Projection], step: int, optimizer: torch.optim.Optimizer | None
@@ -182,6 +218,7 @@ class Freezer:
                 f"no matrix has a gradient at step {step}: call Freezer.step after backward and "
                 "before zero_grad"
             )
+        self._had_gradient = self._had_gradient or any(flag is not None for flag in finite)
         for matrix, flag in zip(live, finite, strict=True):
             if flag is False:
                 if self.skipped_gradients == 0:
@@ -200,15 +237,14 @@ class Freezer:
                 if self.config.rule == "official" and self.config.score == "gradient":
                     # The authors' code has |sign(w)·g|.
                     taken.masked_fill_(matrix.parameter == 0, 0.0)
-            self._scores[matrix.name].take_in(taken, step)
+            self._scores[matrix.name].take_in(taken, step, self._last_step)
 
     def _anything_trains(self, optimizer: torch.optim.Optimizer | None) -> bool:
         groups = [] if optimizer is None else optimizer.param_groups
         parameters = chain(self._others, *(group["params"] for group in groups))
         return any(parameter.grad is not None for parameter in parameters)
 
-    def _select(self, live: Sequence[Projection], step: int) -> list[int]:
-        looks = step % self.config.interval == 0
+    def _select(self, live: Sequence[Projection], step: int, looks: bool) -> list[int]:
         if self.config.rule == "paper":
             if not looks and step < self.schedule.end_step:
                 return []
@@ -289,6 +325,8 @@ class Freezer:
         self.frozen_at = frozen_at
         self.skipped_gradients = skipped
         self._last_step = last_step
+        # That it was so before is not known, and is no reason to stop.
+        self._had_gradient = True
         for matrix in self.matrices:
             if matrix.name in frozen_at:
                 _stop_training(matrix.parameter)

@@ -72,11 +72,20 @@ def _is_plain(base: nn.Linear, x: Tensor, A: Tensor) -> bool:
         and x.dtype == A.dtype == base.weight.dtype
         and x.dtype in (torch.float32, torch.float64)
         and not torch.is_autocast_enabled("cpu")
-        and torch.get_float32_matmul_precision() == "highest"
+        and _is_exact()
         and not any(p.requires_grad for p in base.parameters(recurse=False))
         and not (base._forward_hooks or base._forward_pre_hooks)
         and not (base._backward_hooks or base._backward_pre_hooks)
     )
+
+
+def _is_exact() -> bool:
+    """Whether products on a CPU are of fp32 and nothing less."""
+    try:
+        return torch.get_float32_matmul_precision() == "highest"
+    except RuntimeError:
+        # Set by backend (``torch.backends.fp32_precision``) there is no one word for it.
+        return False
 
 
 def _merges(rows: int, inside: int, outside: int, rank: int) -> bool:

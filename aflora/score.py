@@ -66,16 +66,22 @@ class SmoothedScore:
         self.uncertainty = torch.zeros_like(self.sensitivity)
         self.window = torch.zeros_like(self.sensitivity) if window else None
 
-    def take_in(self, importance: Tensor | None, step: int) -> None:
-        """Take in the importance of step ``step`` (t, counted from 0), None where it is unknown."""
+    def take_in(self, importance: Tensor | None, step: int, before: int | None = None) -> None:
+        """Take in the importance of a step.
+
+        Args:
+            importance: I_t; None where it is unknown.
+            step: t, counted from 0.
+            before: the step that was taken in before; by default t - 1.
+        """
         if importance is not None and importance.device != self.sensitivity.device:
             self._move(importance.device)
         if self.window is None:
             if importance is not None:
                 self._smooth(importance)
             return
-        position = step % self.window_steps
-        if position == 0:
+        window, position = divmod(step, self.window_steps)
+        if window > (step - 1 if before is None else before) // self.window_steps:
             self._smooth(self.window)
             self.window.zero_()
         if importance is not None:

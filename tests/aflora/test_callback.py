@@ -11,6 +11,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 import aflora
 from aflora import AFLoRAConfig, Epochs, FreezeConfig
 from aflora.callback import FREEZER_FILE, AFLoRACallback
+from aflora.checkpoint import adapter_state
 from aflora.config import Rule
 from tests.tiny_models import tiny_model
 
@@ -101,6 +102,30 @@ def test_a_training_that_was_cut_off_is_resumed_too(tmp_path: Path) -> None:
     assert all(torch.equal(p, expected[n]) for n, p in weights(resumed.model).items())
 
 
+def test_a_checkpoint_holds_the_adapter_of_the_training_that_wrote_it(tmp_path: Path) -> None:
+    for seed in (3, 4):
+        made = trainer(tmp_path, AFLoRACallback(), seed=seed, save_steps=STEPS)
+        made.train()
+    fresh = aflora.load(tiny_model("bert"), tmp_path / f"checkpoint-{STEPS}")
+    assert made.model is not None
+    found, expected = (adapter_state(m) for m in (fresh, made.model))
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in found.items())
+
+
+def test_a_model_that_was_trained_before_is_refused(tmp_path: Path) -> None:
+    made = trainer(tmp_path, AFLoRACallback(), save_strategy="no")
+    made.train()
+    with pytest.raises(ValueError, match="was frozen by an earlier training of this model"):
+        made.train()
+
+
+def test_a_search_by_trainer_is_refused(tmp_path: Path) -> None:
+    made = trainer(tmp_path, AFLoRACallback())
+    made.state.is_hyper_param_search = True
+    with pytest.raises(ValueError, match="cannot tell the checkpoints of Trainer"):
+        AFLoRACallback().on_train_begin(made.args, made.state, made.control, model=made.model)
+
+
 def test_start_and_end_in_epochs_are_trainer_s_own(tmp_path: Path) -> None:
     freeze = FreezeConfig(start=Epochs(1), end=Epochs(2), interval=2)
     # 24 rows, 4 in a batch, 2 batches in a step: 3 steps in an epoch.
@@ -124,8 +149,11 @@ def test_epochs_of_data_without_a_length_are_refused(tmp_path: Path) -> None:
         made.train()
 
 
-def test_fp16_gradients_are_unscaled_before_they_are_scored(tmp_path: Path) -> None:
-    """As Trainer does under fp16, with the scaler in accelerate's optimizer."""
+@pytest.mark.parametrize("by_trainer", [False, True])
+def test_fp16_gradients_are_unscaled_once_before_they_are_scored(
+    by_trainer: bool, tmp_path: Path
+) -> None:
+    """As Trainer does under fp16, which unscales them first where it logs their norm."""
     seen = []
     for scale in (None, 2.0**10):
         callback = AFLoRACallback(clip=0.5)
@@ -139,6 +167,8 @@ def test_fp16_gradients_are_unscaled_before_they_are_scored(tmp_path: Path) -> N
         optimizer.zero_grad()
         loss = made.model(**{k: v[None] for k, v in Rows()[0].items()}).loss
         (loss if scaler is None else scaler.scale(loss)).backward()
+        if scaler is not None and by_trainer:
+            scaler.unscale_(optimizer.optimizer)
         callback.on_pre_optimizer_step(
             made.args, made.state, made.control, model=made.model, optimizer=optimizer
         )

@@ -1,6 +1,7 @@
 """The same training on a GPU; skipped where there is none."""
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +9,9 @@ import torch
 
 import aflora
 from aflora import Freezer
+from aflora.callback import AFLoRACallback
 from tests.aflora.loop import STEPS, adamw, adapted, batch, train, trained, weights
+from tests.aflora.test_callback import trainer
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
@@ -51,6 +54,13 @@ def test_fp16_with_a_scaler_trains_and_freezes() -> None:
     )
     assert len(freezer.frozen_at) == 8
     assert freezer.skipped_gradients == 0
+
+
+def test_trainer_in_fp16_trains_and_freezes(tmp_path: Path) -> None:
+    callback = AFLoRACallback(clip=0.5)
+    made = trainer(tmp_path, callback, use_cpu=False, fp16=True, save_strategy="no")
+    made.train()
+    assert len(callback.freezer.frozen_at) == 8
 
 
 def test_bf16_autocast_compiled_trains_and_freezes() -> None:

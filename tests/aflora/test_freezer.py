@@ -368,8 +368,9 @@ def test_a_step_whose_last_live_layers_were_dropped_is_no_mistake() -> None:
     vector.grad = torch.ones(2)
     config = FreezeConfig(start=0.0, end=0.5, interval=1)
     assert Freezer(matrices(), config, TOTAL, others=[vector]).step(0) == []
-    optimizer = torch.optim.SGD([vector], lr=0.1)
-    assert Freezer(matrices(), config, TOTAL).step(0, optimizer) == []
+    made = matrices()
+    optimizer = torch.optim.SGD([vector, *(matrix.parameter for matrix in made)], lr=0.1)
+    assert Freezer(made, config, TOTAL).step(0, optimizer) == []
     with pytest.raises(ValueError, match="no matrix has a gradient at step 0"):
         Freezer(matrices(), config, TOTAL).step(0)
 
