@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from transformers import TrainerState
 
 from benchmarks.average_parameters import deberta_v3_base
 from search.spec.settings import (
@@ -38,7 +39,7 @@ def test_every_matrix_has_a_place_of_its_own_in_the_account_of_freezing(kind: st
     arguments: Any = SimpleNamespace(
         max_grad_norm=0, deepspeed=None, fsdp=None, world_size=1, output_dir="."
     )
-    state: Any = SimpleNamespace(max_steps=20, global_step=0)
+    state = TrainerState(max_steps=20)
     callback.on_train_begin(arguments, state, None, model=model)  # type: ignore[arg-type]
     events = method.freezing()
     places = {(event.layer, event.role, event.matrix) for event in events}
