@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,11 @@ DATA = Path(__file__).parent / "data"
 
 
 _CLUSTER, _WITH_RAY = "tests/integration/test_cluster.py", "tests/integration/"
+
+
+def pytest_collection_finish() -> None:
+    """Trainer searches for garbage at every start, through all that was ever imported too."""
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
