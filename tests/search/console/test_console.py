@@ -269,9 +269,10 @@ def test_the_plain_view_tells_tasks_apart() -> None:
 def test_the_overview_names_the_best_of_each_task_and_what_failed() -> None:
     out = io.StringIO()
     records = [
-        study(trial(0, score=0.7), kept(1, score=0.9, label="aflora r2"), task="rte"),
+        study(trial(0, score=0.7), kept(1, score=0.9, label="aflora r2"), task="rte",
+              constant=ConstantAnswer("yes", 0.9)),
         study(trial(0, "failed", reason="ValueError: x"), task="cola"),
-    ]
+    ]  # fmt: skip
     console = Console(file=out, width=140)
     endings = [None, "all trials failed in the same way"]
     print_overview(records, Path("/runs/q"), 5, "sqlite:///m.db", endings, "again", console)
@@ -281,6 +282,7 @@ def test_the_overview_names_the_best_of_each_task_and_what_failed() -> None:
     assert "0.9000" in rte
     assert "cola ended early: all trials failed in the same way." in seen
     assert "First failure on cola, trial 0: ValueError: x" in seen
+    assert "On rte nothing on the front scores better than answering always the same." in seen
     assert "go on   again" in seen
     assert "2 tasks; 5.00\N{NO-BREAK SPACE}B on disk" in seen
     assert "export  python -m search.export /runs/q --task rte --trial 1 --out adapter" in seen
