@@ -130,7 +130,8 @@ class Confirming:
         from search.trial.training import TrialJob
 
         space = self.loaded.space
-        job = TrialJob(space.model, self.task, space.train, 1, space.seed)
+        gpu = space.resources.gpu > 0
+        job = TrialJob(space.model, self.task, space.train, 1, space.seed, gpu=gpu)
         shared = ray.put(self._data)
         wanted = space.resources
         remote = ray.remote(train_again).options(

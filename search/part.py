@@ -100,6 +100,7 @@ class Part:
             space.pruner.rungs,
             space.seed,
             space.pruner.after_freezing,
+            gpu=space.resources.gpu > 0,
         )
 
     def catch_up(self, checkpoints: Checkpoints) -> None:

@@ -1,8 +1,10 @@
-"""What this machine's processor is no good at."""
+"""What this machine computes with: a processor that is no good at bf16, a GPU that idles."""
 
 from __future__ import annotations
 
 import time
+
+import torch
 
 #: So much slower is worth a word.
 SLOW = 2.0
@@ -14,7 +16,6 @@ def bf16_slowdown() -> float:
     One without instructions for it computes it in software, which takes up to a hundred times as
     long; there is no other way to tell that all processors have in common.
     """
-    import torch
 
     def seconds(dtype: torch.dtype) -> float:
         left, right = torch.ones(256, 384, dtype=dtype), torch.ones(384, 384, dtype=dtype)
@@ -32,3 +33,17 @@ def bf16_slowdown() -> float:
         return seconds(torch.bfloat16) / seconds(torch.float32)
     finally:
         torch.set_num_threads(threads)
+
+
+def idle_gpu(wanted: float) -> str | None:
+    """What is to be said where trials leave this machine's GPU alone, or None.
+
+    Args:
+        wanted: GPUs of a trial.
+    """
+    if wanted or not torch.cuda.is_available():
+        return None
+    return (
+        "resources.gpu is 0: trials train on the CPU, though this machine has a GPU; "
+        "--set resources.gpu=1 gives each trial one"
+    )

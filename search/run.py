@@ -204,6 +204,7 @@ def _search(
         from search.engine.snapshots import Snapshots
         from search.nodes import check_nodes, check_shared
         from search.part import Part, seconds_worked, write_space
+        from search.processor import idle_gpu
         from search.store import same_place
 
     with startup.step("starting Ray" if options.local else "looking for Ray, or starting it"):
@@ -220,6 +221,8 @@ def _search(
             backbone = deliver(loaded)
     for note in dict.fromkeys(note for space in spaces for note in space.notes):
         print(note)
+    if place.own and (idle := idle_gpu(wanted.gpu)) is not None:
+        print(idle)
     if place.own and not wanted.gpu and loaded.space.train.precision == "bf16":
         with startup.step("timing bf16 on this processor"):
             slow = _bf16_warning()

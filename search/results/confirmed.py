@@ -296,7 +296,7 @@ def _no_better_than(
 ) -> int | None:
     own = means[number]["trainable_params"]
     cheaper = [n for n, of in means.items() if of["trainable_params"] < own]
-    noise = [n for n in cheaper if resampled.difference(number, n).low <= 0]
+    noise = [n for n in cheaper if not resampled.difference(number, n).low > 0]
     return min(noise, key=lambda n: means[n]["trainable_params"], default=None)
 
 

@@ -228,13 +228,14 @@ class Resources(Section):
 
     Attributes:
         cpu: cores; a trial uses as many threads.
-        gpu: a part of one is enough where several trials share it.
+        gpu: a part of one is enough where several trials share it; a trial trains on one at most,
+            and on the CPU where it is 0.
         memory: GiB that are set aside for it.
         custom: of resources that nodes were given a name for when they were started.
     """
 
     cpu: PositiveNumber = 1
-    gpu: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
+    gpu: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0
     memory: PositiveNumber | None = None
     custom: dict[str, PositiveNumber] = Field(default_factory=dict)
 

@@ -61,6 +61,7 @@ class TrialJob:
         seed: draws the head, the adapter and the order of the data.
         after_freezing: no rung is to be judged before the freezing schedule has begun to act.
         place: folder of the model on this node; None where it is found by its name.
+        gpu: whether it trains on the GPU that Ray has given it; without one it sees all of a node.
     """
 
     model: str
@@ -70,6 +71,7 @@ class TrialJob:
     seed: int
     after_freezing: bool = False
     place: str | None = None
+    gpu: bool = False
 
 
 def length_of(train: Train, rows: int) -> Length:
@@ -135,7 +137,7 @@ def run_trial(
         optimizer, math.ceil(job.train.warmup * steps), steps
     )
     with tempfile.TemporaryDirectory(prefix="trial-") as folder:
-        cuda = torch.cuda.is_available()
+        cuda = job.gpu and torch.cuda.is_available()
         rungs = _RungCallback(job, method, ledger, steps, report, started, Path(folder))
         trainer = _TrialTrainer(
             method=method,
@@ -169,6 +171,7 @@ def run_trial(
             outputs=outputs,
             data_collator=PadToLongest(data.train.pad),
             compute_metrics=lambda prediction: _score(job.task, prediction),
+            preprocess_logits_for_metrics=_logits_alone,
             optimizers=(optimizer, schedule),
             # The order matters: at a checkpoint the method writes its state before the rung,
             # which hands the folder over, and counts a step before freezing changes what trains.
@@ -202,6 +205,12 @@ def _parameter_groups(
                 weight_decay = train.weight_decay if decay else 0.0
                 groups.append({"params": members, "lr": rate, "weight_decay": weight_decay})
     return groups
+
+
+def _logits_alone(outputs: Any, labels: Any) -> torch.Tensor:
+    """Of what a classifier puts out: those with an encoder and a decoder add hidden states."""
+    logits: torch.Tensor = outputs[0] if isinstance(outputs, tuple | list) else outputs
+    return logits
 
 
 def _score(task: Task, prediction: EvalPrediction) -> dict[str, float]:
@@ -305,7 +314,7 @@ class _LedgerCallback(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        if torch.cuda.is_available():
+        if args.device.type == "cuda":
             torch.cuda.synchronize()
         self._ledger.train_seconds += self._stopwatch.stop()
         self._stopwatch.start()

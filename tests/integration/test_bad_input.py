@@ -58,7 +58,10 @@ LORA = {"rank": 8, "learning_rate": 1e-3}
         (search_of(learning_rate={"log": [1e-2, 1e-4]}), "reversed: 0.01 is larger than 0.0001"),
         (search_of(learning_rate={"log": [1e-2, 1e-2]}), "empty; write the constant 0.01"),
         ({"resources": {"cpu": 1000}}, "a trial takes 1000 CPUs, this machine has"),
-        ({"resources": {"cpu": 1, "gpu": 64}}, "a trial takes 64 GPUs, "),
+        (
+            {"resources": {"custom": {"unicorn": 1}}},
+            "a trial takes 1 unicorn, the largest node has 0",
+        ),
         ({"data": {"generated": {"train": 10**9}}}, "data (line"),
         (
             search_of(method={"lora": LORA | {"modules": ["ffn_gate"]}}),

@@ -6,8 +6,9 @@ import platform
 from pathlib import Path
 
 import pytest
+import torch
 
-from search.processor import SLOW, bf16_slowdown
+from search.processor import SLOW, bf16_slowdown, idle_gpu
 
 CPUINFO = Path("/proc/cpuinfo")
 
@@ -19,3 +20,11 @@ def test_a_processor_without_instructions_for_bf16_is_found_out() -> None:
     flags = CPUINFO.read_text().split()
     has_them = "avx512_bf16" in flags or "amx_bf16" in flags
     assert (bf16_slowdown() < SLOW) == has_them
+
+
+def test_a_gpu_that_no_trial_uses_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert idle_gpu(0.5) is None
+    assert "--set resources.gpu=1" in str(idle_gpu(0))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert idle_gpu(0) is None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import peft
+import torch
 from peft import (
     PeftConfig,
     PeftModel,
@@ -95,6 +96,15 @@ class LoRAMethod(PeftMethod):
         )
 
 
+# What PEFT draws projections by; they are constant by default, whatever the seed of a training.
+_KEYS = ("projection_prng_key", "random_loc_seed")
+
+
+def _key() -> int:
+    """Of the seed that was set last: as much of a training's luck as all else that is drawn."""
+    return torch.initial_seed() % 2**31
+
+
 class VeRAMethod(PeftMethod):
     """VeRA (Kopiczko et al. 2023): one frozen A and B for all layers, vectors of their own."""
 
@@ -108,6 +118,7 @@ class VeRAMethod(PeftMethod):
             task_type=TaskType.SEQ_CLS,
             r=self.settings.rank,
             d_initial=self.settings.d_initial,
+            projection_prng_key=_key(),
             target_modules=targets_of(model, self.settings.modules),
             modules_to_save=head_modules(model),
         )
@@ -142,8 +153,9 @@ class OtherMethod(PeftMethod):
                     f"{cls.__name__} has no {option!r}; {did_you_mean(option, accepted)}"
                 )
         ours = self._ours(model, accepted, steps)
+        keys = {name: _key() for name in _KEYS if name in accepted}
         try:
-            return cls(**{**ours, **given})
+            return cls(**{**ours, **keys, **given})
         except (TypeError, AttributeError) as error:
             raise ValueError(f"{cls.__name__}: {error}") from error
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from search.trial.ledger import Ledger
 from search.trial.training import _LedgerCallback
@@ -18,7 +19,7 @@ def test_every_split_that_is_measured_counts_and_saving_counts_as_neither() -> N
     ledger = Ledger()
     method: Any = SimpleNamespace(trains_now=lambda model: 7)
     callback = _LedgerCallback(ledger, method)
-    given: Any = (None, None, None)
+    given: Any = (SimpleNamespace(device=torch.device("cpu")), None, None)
 
     def passes(ticks: int) -> None:
         time.sleep(ticks * TICK)

@@ -23,6 +23,7 @@ from search.results.adapters import ADAPTER_FILES
 from search.spec.schema import Train
 from search.spec.settings import METHODS, TrialSettings
 from search.spec.tasks import Task
+from search.trial import training
 from search.trial.backbone import empty_classifier, load_classifier, read_config
 from search.trial.data import Encoded, TaskData
 from search.trial.methods import counts_at_start, head_parameters, method_for
@@ -81,9 +82,14 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def train(
-    model: str, method: str, keep: Path, stop: int | None = None, resume: Path | None = None
+    model: str,
+    method: str,
+    keep: Path,
+    stop: int | None = None,
+    resume: Path | None = None,
+    gpu: bool = False,
 ) -> list[RungReport]:
-    job = TrialJob(model, TASK, Train(steps=STEPS, batch_size=8, clip=1.0), 4, 0)
+    job = TrialJob(model, TASK, Train(steps=STEPS, batch_size=8, clip=1.0), 4, 0, gpu=gpu)
     data = TaskData(encoded(40, 1), encoded(20, 2), {}, "")
     return stopped.train(job, settings_of(method), data, keep, stop, resume)
 
@@ -100,6 +106,48 @@ def trained(
         return train(models[kind], method, folder), folder
 
     return once
+
+
+def test_a_classifier_with_an_encoder_and_a_decoder_is_measured_too(tmp_path: Path) -> None:
+    tiny_model("bart").save_pretrained(tmp_path / "bart")
+    reports = train(str(tmp_path / "bart"), "aflora", tmp_path / "kept")
+    assert len(reports) == 4
+    assert all(0 <= report.rung.measures["score"] <= 1 for report in reports)
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_without_a_gpu_of_its_own_a_trial_trains_on_the_cpu(
+    gpu: bool, models: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that was given no GPU sees all of the node."""
+
+    class Asked(Exception):
+        pass
+
+    def arguments(**given: Any) -> None:
+        raise Asked(given["use_cpu"])
+
+    monkeypatch.setattr(training, "TrainingArguments", arguments)
+    monkeypatch.setattr(training, "set_seed", torch.manual_seed)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(Asked) as asked:
+        train(models["bert"], "lora", tmp_path, gpu=gpu)
+    assert asked.value.args == (not gpu,)
+
+
+@pytest.mark.parametrize("method", ["vera", "elora", "aflora"])
+def test_another_seed_draws_other_projections(method: str) -> None:
+    def drawn(seed: int) -> list[torch.Tensor]:
+        bert = tiny_model("bert")
+        torch.manual_seed(seed)
+        model = method_for(settings_of(method)).apply(bert, STEPS)
+        found = [*model.named_parameters(), *model.named_buffers()]
+        return [t.detach() for n, t in found if "vera_A" in n or "vera_B" in n or n.endswith(".A")]
+
+    first, again, other = drawn(1), drawn(1), drawn(2)
+    assert first
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(first, other, strict=True))
 
 
 every = [
