@@ -99,9 +99,6 @@ def write(trained: Trained, form: Form, out: Path) -> None:
     else:
         merged: Any = _merged(trained)
         tokenizer = load_tokenizer(trained.model)
-        if tokenizer.pad_token is None:
-            # The search pads with the first token; without one nobody could batch.
-            tokenizer.pad_token = tokenizer.convert_ids_to_tokens(0)
         merged.config.pad_token_id = tokenizer.pad_token_id
         merged.save_pretrained(out)
         tokenizer.save_pretrained(out)

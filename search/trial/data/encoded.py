@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from search.trial.data.rows import Rows
-from search.trial.places import locate, patience_for, within
+from search.trial.places import NotFound, locate, patience_for, within
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,15 @@ class Encoded:
 
 
 def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
-    """The model's tokenizer.
+    """The model's tokenizer, which can pad.
+
+    One that cannot, as many a decoder's, pads with the token that ends a text: a classifier reads
+    its answer off the last token that is no padding, and a text's own tokens must not be taken
+    for it.
 
     Raises:
-        NotFound: there is none, or the hub cannot be reached within 10 s.
+        NotFound: there is none, it has no token to pad with, or the hub cannot be reached within
+            10 s.
     """
     place = locate(model)
     hint = "name a local copy with model: /path/to/folder"
@@ -52,6 +57,12 @@ def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
         hint,
         lambda: AutoTokenizer.from_pretrained(place),
     )
+    if tokenizer.pad_token is None:
+        if tokenizer.eos_token is None:
+            raise NotFound(
+                f"tokenizer of {model!r} has neither a pad_token nor an eos_token, and cannot pad"
+            )
+        tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 
@@ -73,7 +84,7 @@ def encode(
         np.array([t for row in segments for t in row], dtype=np.int8),
         np.cumsum([0, *map(len, ids)], dtype=np.int64),
         labels,
-        int(tokenizer.pad_token_id or 0),
+        int(tokenizer.pad_token_id),
     )
 
 

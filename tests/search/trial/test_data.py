@@ -15,6 +15,7 @@ from search.spec.data import Data, Holdout
 from search.spec.schema import Space, Train
 from search.spec.tasks import TASKS, Task
 from search.trial.data import DataError, PadToLongest, TokenDataset, prepare
+from search.trial.data.encoded import load_tokenizer
 from search.trial.data.tables import read_table
 from search.trial.places import NotFound, locate, within
 from tests.conftest import MINILM
@@ -204,6 +205,20 @@ def test_mnli_reports_on_both_of_its_validation_sets(tmp_path: Path) -> None:
     assert list(data.tests) == ["validation_matched", "validation_mismatched"]
     chosen = prepare(space(tmp_path, tasks=["mnli"], selection="validation"), TASKS["mnli"])
     assert list(chosen.tests) == ["validation_mismatched"]
+
+
+def test_a_tokenizer_without_a_padding_token_pads_with_the_end_of_a_text(tmp_path: Path) -> None:
+    """The first of its tokens may be one of a text, which would then not be read."""
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    tokenizer = load_tokenizer(MINILM)
+    tokenizer.pad_token = None
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(NotFound, match="has neither a pad_token nor an eos_token"):
+        load_tokenizer(str(tmp_path))
+    tokenizer.eos_token = "[SEP]"
+    tokenizer.save_pretrained(tmp_path)
+    padding = load_tokenizer(str(tmp_path))
+    assert padding.pad_token_id == padding.eos_token_id == tokenizer.sep_token_id
 
 
 def test_the_best_constant_answer_is_named_with_its_score() -> None:

@@ -144,15 +144,15 @@ def test_another_score_than_the_recorded_one_is_told(
         check(found, model, data, {"score": 9.0})
 
 
-def test_a_model_without_a_padding_token_can_be_batched_once_merged(
+def test_a_model_that_pads_with_another_token_can_be_batched_once_merged(
     tmp_path: Path, data: Encoded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found, _ = trained("lora", tmp_path / "kept", data)
     bare = load_tokenizer(MODEL)
-    bare.pad_token = None
+    bare.pad_token = "[SEP]"
     monkeypatch.setattr("search.trial.exported.load_tokenizer", lambda model: bare)
     write(found, "merged", tmp_path / "merged")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "merged")
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "merged")
-    assert model.config.pad_token_id == tokenizer.pad_token_id == 0
+    assert model.config.pad_token_id == tokenizer.pad_token_id == bare.sep_token_id
     model(**tokenizer(["a", "a longer one"], padding=True, return_tensors="pt"))
