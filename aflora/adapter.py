@@ -251,8 +251,10 @@ def merge(model: nn.Module) -> nn.Module:
     Raises:
         ValueError: the model is not adapted, or its weights are quantised.
     """
-    own = {id(parameter) for parameter in head_parameters(model).values()}
-    model = unwrapped(model)
+    config, model = adapter_config(model), unwrapped(model)
+    head = head_modules(model, config.head)
+    parts = [model.get_submodule(path) for path in head]
+    own = {id(tensor) for part in parts for tensor in chain(part.parameters(), part.buffers())}
     shared: dict[int, Tensor] = {}
     for tensor in chain(model.parameters(), model.buffers()):
         if id(tensor) in own:

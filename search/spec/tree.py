@@ -172,8 +172,10 @@ def _words(finding: Any, model: type[BaseModel], location: list[str]) -> str:
         key, known = location[-1], _known_keys(model, location[:-1])
         # A key that is right in another section is meant there, whatever is spelled like it here.
         moved = [place for place in _sections_with(model, key) if place != ".".join(location)]
-        hint = f"did you mean {' or '.join(map(repr, moved))}? accepted: {', '.join(known)}"
-        return f"unknown key; {hint if moved else did_you_mean(key, known)}"
+        if not moved:
+            return f"unknown key; {did_you_mean(key, known)}"
+        places = " or ".join(map(repr, moved))
+        return f"unknown key; did you mean {places}? accepted: {', '.join(known)}"
     if kind == "missing":
         return "is missing"
     if kind == "value_error":

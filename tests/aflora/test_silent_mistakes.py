@@ -86,6 +86,34 @@ def test_a_merged_model_and_its_own_do_not_change_one_another() -> None:
         assert own[name].requires_grad or torch.equal(parameter, whole[name])
 
 
+class Own(nn.Module):
+    """A classifier whose head has a name that nobody knows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(8, 8)
+        self.decide = nn.Linear(8, 2)
+
+
+class Normed(Own):
+    """A head with statistics that change in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.decide = nn.Sequential(nn.BatchNorm1d(8), nn.Linear(8, 2))  # type: ignore[assignment]
+
+
+def test_statistics_of_a_head_are_the_merged_model_s_own() -> None:
+    settings = AFLoRAConfig(
+        rank=2, modules=("ffn_in",), patterns={"ffn_in": "first"}, head=("decide",)
+    )
+    model: Any = aflora.adapt(Normed(), settings)
+    merged: Any = aflora.merge(model)
+    model.train().decide(torch.randn(16, 8))
+    assert bool(model.decide[0].running_mean.any())
+    assert not bool(merged.decide[0].running_mean.any())
+
+
 def test_precision_that_was_set_by_backend_is_no_reason_to_fail() -> None:
     model = adapted().eval()
     expected = model(**batch(0)).logits
@@ -118,15 +146,6 @@ def test_saving_again_leaves_no_other_files(tmp_path: Path) -> None:
     for _ in range(2):
         aflora.save(model, tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["aflora.json", "aflora.safetensors"]
-
-
-class Own(nn.Module):
-    """A classifier whose head has a name that nobody knows."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = nn.Linear(8, 8)
-        self.decide = nn.Linear(8, 2)
 
 
 @pytest.mark.parametrize("head", [None, (), ("decide",)])

@@ -58,6 +58,7 @@ LORA = {"rank": 8, "learning_rate": 1e-3}
         (search_of(learning_rate={"log": [1e-2, 1e-4]}), "reversed: 0.01 is larger than 0.0001"),
         (search_of(learning_rate={"log": [1e-2, 1e-2]}), "empty; write the constant 0.01"),
         ({"resources": {"cpu": 1000}}, "a trial takes 1000 CPUs, this machine has"),
+        ({"resources": {"cpu": 1, "gpu": 64}}, "resources.gpu (line"),
         (
             {"resources": {"custom": {"unicorn": 1}}},
             "a trial takes 1 unicorn, the largest node has 0",
