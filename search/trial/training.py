@@ -309,7 +309,7 @@ class _LedgerCallback(TrainerCallback):
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        self._ledger.count_step(self._method.trains_now(kwargs["model"]))
+        self._ledger.count_step(self._method.trains_now(kwargs["model"], state.global_step))
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

@@ -26,7 +26,9 @@ STATE_FILE = "adalora_state.safetensors"
 class AdaLoRAMethod(PeftMethod):
     """AdaLoRA (Zhang et al. 2023): singular values are set to zero until a budget of ranks is kept.
 
-    Counted as training are the ranks that the last allocation kept.
+    An allocation sets singular values to zero once and lets them grow again until the next one, so
+    all ranks train in between. Counted as training are the ranks that were kept only in a step
+    that ends in a zeroing: one of every ``interval``, and each one after the last allocation.
     """
 
     counted = frozenset({"rank", "modules"})
@@ -38,13 +40,15 @@ class AdaLoRAMethod(PeftMethod):
     def config(self, model: nn.Module, steps: int) -> PeftConfig:
         self._steps = steps
         own = self.settings
-        start = min(int(own.start * steps), steps - 1)
+        # The last allocation comes before the end: PEFT settles which ranks are left only there.
+        start = min(int(own.start * steps), max(0, steps - 2))
+        last = max(start + 1, min(int(own.end * steps), steps - 1))
         return peft.AdaLoraConfig(
             task_type=TaskType.SEQ_CLS,
             init_r=own.rank,
             target_r=own.target_rank,
             tinit=start,
-            tfinal=steps - max(start + 1, int(own.end * steps)),
+            tfinal=steps - last,
             deltaT=own.interval,
             beta1=own.beta1,
             beta2=own.beta2,
@@ -64,8 +68,11 @@ class AdaLoRAMethod(PeftMethod):
         own = super().adapter_parameters(model)
         return {name: p for name, p in own.items() if ".lora_" in name}
 
-    def trains_now(self, model: nn.Module) -> int:
-        return sum(kept * _of_one_rank(layer) for layer, kept in self._kept(model))
+    def trains_now(self, model: nn.Module, step: int) -> int:
+        kept = self._kept(model)
+        if not _zeroes(model, step):
+            return sum(self.settings.rank * _of_one_rank(layer) for layer, _ in kept)
+        return sum(ranks * _of_one_rank(layer) for layer, ranks in kept)
 
     def _kept(self, model: nn.Module) -> list[tuple[Any, int]]:
         """Each adapted layer with the ranks that the last allocation left it."""
@@ -81,11 +88,14 @@ class AdaLoRAMethod(PeftMethod):
         ]
 
     def expected_trainable(self, model: nn.Module, step: int) -> float:
-        budget = _base(model).rankallocator.budget_schedule
-        budgets = [budget(at)[0] for at in range(step, max(step + 1, self._steps))]
+        allocator = _base(model).rankallocator
         layers = [layer for layer, _ in self._kept(model)]
+        ranks = [
+            allocator.budget_schedule(at)[0] if _zeroes(model, at) else allocator.init_bgt
+            for at in range(step, max(step + 1, self._steps))
+        ]
         of_one_rank = sum(map(_of_one_rank, layers)) / len(layers)
-        return of_one_rank * float(sum(budgets)) / len(budgets)
+        return of_one_rank * float(sum(ranks)) / len(ranks)
 
     def floor(self, model: nn.Module) -> int:
         # Which layers keep their ranks is not known: the narrowest, at the least.
@@ -149,6 +159,14 @@ class _Allocate(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         kwargs["model"].base_model.update_and_allocate(state.global_step)
+
+
+def _zeroes(model: nn.Module, step: int) -> bool:
+    """Whether step ``step``, counted from 0, ends in singular values being set to zero."""
+    own = _own_config(model)
+    return step == own.total_step - own.tfinal or bool(
+        _base(model).rankallocator.budget_schedule(step)[1]
+    )
 
 
 def _of_one_rank(layer: Any) -> int:

@@ -69,13 +69,13 @@ class Method(ABC):
         """Whether the freezing schedule has begun to act; true for a method that has none."""
         return True
 
-    def trains_now(self, model: nn.Module) -> int:
-        """Adapter parameters that train in the coming step."""
+    def trains_now(self, model: nn.Module, step: int) -> int:
+        """Adapter parameters that train in the coming step, counted from 0."""
         return trainable(self.adapter_parameters(model))
 
     def expected_trainable(self, model: nn.Module, step: int) -> float:
         """Trainable adapter parameters expected on average over steps ``step`` to the end."""
-        return float(self.trains_now(model))
+        return float(self.trains_now(model, step))
 
     def measures(self, model: nn.Module) -> dict[str, float]:
         """What else is worth knowing of the training so far, by name."""
@@ -83,7 +83,7 @@ class Method(ABC):
 
     def floor(self, model: nn.Module) -> int:
         """Adapter parameters that train to the end whatever becomes of the others."""
-        return self.trains_now(model)
+        return trainable(self.adapter_parameters(model))
 
 
 def trainable(parameters: Mapping[str, nn.Parameter]) -> int:

@@ -16,7 +16,7 @@ from aflora.export import write_lora
 from aflora.product import low_rank_linear
 from aflora.roles import find_targets, head_modules
 from search.spec.settings import SoRASettings
-from search.trial.methods.base import Method, trainable
+from search.trial.methods.base import Method
 
 STATE_FILE = "sora.safetensors"
 
@@ -103,10 +103,8 @@ class SoRAMethod(Method):
     def callbacks(self, clip: float | None, resume_from: Path | None) -> list[TrainerCallback]:
         return [_Shrink(self.settings.threshold)]
 
-    def trains_now(self, model: nn.Module) -> int:
+    def trains_now(self, model: nn.Module, step: int) -> int:
         layers = list(_layers(model).values())
-        if layers[0].gate.is_meta:
-            return trainable(self.adapter_parameters(model))
         live = torch.stack([layer.live.sum() for layer in layers]).tolist()
         of_one = [len(layer.B) + layer.A.shape[1] + 1 for layer in layers]
         return sum(int(n) * size for n, size in zip(live, of_one, strict=True))

@@ -17,9 +17,13 @@ TICK = 0.03
 
 def test_every_split_that_is_measured_counts_and_saving_counts_as_neither() -> None:
     ledger = Ledger()
-    method: Any = SimpleNamespace(trains_now=lambda model: 7)
+    method: Any = SimpleNamespace(trains_now=lambda model, step: 7)
     callback = _LedgerCallback(ledger, method)
-    given: Any = (SimpleNamespace(device=torch.device("cpu")), None, None)
+    given: Any = (
+        SimpleNamespace(device=torch.device("cpu")),
+        SimpleNamespace(global_step=0),
+        None,
+    )
 
     def passes(ticks: int) -> None:
         time.sleep(ticks * TICK)

@@ -98,12 +98,12 @@ def test_a_gate_of_sora_shrinks_to_zero_and_not_across_and_its_rank_is_gone() ->
     layers = [m for m in model.modules() if isinstance(m, SoRALinear)]
     for layer in layers:
         layer.gate.data = torch.tensor([2.0, -0.3, -1.0])
-    before = method.trains_now(model)
+    before = method.trains_now(model, 0)
     (callback,) = method.callbacks(None, None)
     callback.on_optimizer_step(None, None, None, model=model)  # type: ignore[arg-type]
     for layer in layers:
         torch.testing.assert_close(layer.gate.data, torch.tensor([1.5, 0.0, -0.5]))
-    assert method.trains_now(model) == before * 2 // 3
+    assert method.trains_now(model, 0) == before * 2 // 3
     assert method.measures(model) == {"rank_left": 2.0}
     # What has no effect gets no gradient: the rank is out of training, but for its gate.
     model(**tiny_batch()).loss.backward()
@@ -114,16 +114,18 @@ def test_a_gate_of_sora_shrinks_to_zero_and_not_across_and_its_rank_is_gone() ->
         assert not layer.B.grad[:, 1].any()
 
 
-def test_adalora_gives_ranks_away_as_its_schedule_has_it() -> None:
-    own = AdaLoRASettings(rank=4, kept=0.5, modules=("query", "value"), start=0.2, end=0.6)
+def trained_by_adalora(**settings: Any) -> tuple[list[int], list[int], float]:
+    """What was counted in each of 20 steps, the ranks it left above zero, and what was foreseen."""
+    own = AdaLoRASettings(rank=4, kept=0.5, modules=("query", "value"), start=0.2, **settings)
     method = AdaLoRAMethod(own)
     model = method.apply(tiny_model("bert"), 20)
+    singular = [p for n, p in method.adapter_parameters(model).items() if ".lora_E" in n]
     optimizer = torch.optim.AdamW(method.adapter_parameters(model).values(), lr=1e-2)
     (callback,) = method.callbacks(None, None)
-    trained = []
+    counted, left = [], []
     foreseen = method.expected_trainable(model, 0)
     for step in range(20):
-        trained.append(method.trains_now(model))
+        counted.append(method.trains_now(model, step))
         model(**tiny_batch()).loss.backward()
         optimizer.step()
         callback.on_optimizer_step(
@@ -133,11 +135,40 @@ def test_adalora_gives_ranks_away_as_its_schedule_has_it() -> None:
             model=model,
         )
         optimizer.zero_grad()
-    whole = 4 * 4 * (16 + 16 + 1)
-    assert trained[:5] == [whole] * 5
-    assert trained == sorted(trained, reverse=True)
-    assert trained[-1] == pytest.approx(whole / 2, abs=33)
-    assert foreseen == pytest.approx(sum(trained) / 20, rel=0.1)
+        left.append(sum(int(p.count_nonzero()) for p in singular))
+    return counted, left, foreseen
+
+
+RANK = 16 + 16 + 1  # parameters of one rank in one layer of the tiny model
+WHOLE = 4 * 4 * RANK
+
+
+def test_adalora_gives_ranks_away_as_its_schedule_has_it() -> None:
+    counted, _, foreseen = trained_by_adalora(end=0.6)
+    assert counted[:5] == [WHOLE] * 5
+    assert counted == sorted(counted, reverse=True)
+    assert counted[-1] == pytest.approx(WHOLE / 2, abs=RANK)
+    assert foreseen == pytest.approx(sum(counted) / 20, rel=0.1)
+
+
+def test_between_two_allocations_all_ranks_of_adalora_train() -> None:
+    counted, left, foreseen = trained_by_adalora(end=0.6, interval=3)
+    settled = 12
+    for step in range(1, settled):
+        # Singular values begin at zero; step 0 moves them all.
+        zeroes = step > 4 and step % 3 == 0
+        assert (left[step] < 16) == zeroes, step
+        assert counted[step] == WHOLE or zeroes, step
+    assert counted[9] < WHOLE
+    assert counted[settled + 1 :] == [left[-1] * RANK] * (20 - settled - 1)
+    assert left[settled:] == [left[-1]] * (20 - settled)
+    assert foreseen == pytest.approx(sum(counted) / 20, rel=0.1)
+
+
+def test_adalora_settles_its_ranks_though_they_go_until_the_end() -> None:
+    _, left, _ = trained_by_adalora(end=1.0, interval=7)
+    assert left[-1] == pytest.approx(8, abs=1)
+    assert left[-2] == 16
 
 
 def test_weight_decay_leaves_out_what_it_should() -> None:
