@@ -28,6 +28,16 @@ _METRICS: Mapping[Metric, Callable[[Any, Any], float]] = {
     "spearman": lambda labels, found: spearmanr(found, labels).statistic,
 }
 
+#: The lowest and the highest value of each.
+RANGES: Mapping[Metric, tuple[float, float]] = {
+    "accuracy": (0.0, 1.0),
+    "f1": (0.0, 1.0),
+    "f1_macro": (0.0, 1.0),
+    "matthews": (-1.0, 1.0),
+    "pearson": (-1.0, 1.0),
+    "spearman": (-1.0, 1.0),
+}
+
 
 def evaluate(
     task: Task, logits: NDArray[np.floating], labels: NDArray[np.generic]

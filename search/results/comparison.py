@@ -185,10 +185,10 @@ def caption(comparison: Comparison) -> str:
     )
     return (
         f"{comparison.model}. Of each method the configuration that scored best in the search, "
-        "trained again with fresh seeds; mean and 95 % interval of a bootstrap over seeds and rows "
-        f"({about}). Trainable parameters are averages over steps, the head left out; training "
-        f"time is relative to {BASE}'s on the same task. Both are ranges over tasks."
-        + "".join(f" * {other}." for other in others)
+        "trained again with fresh seeds; mean and 95 % interval of a bootstrap over seeds and "
+        f"rows, widened as so few seeds ask for ({about}). Trainable parameters are averages over "
+        f"steps, the head left out; training time is relative to {BASE}'s on the same task. Both "
+        "are ranges over tasks." + "".join(f" * {other}." for other in others)
     )
 
 
