@@ -219,6 +219,8 @@ def confirm(
     """
     import ray
 
+    from search.engine.ray_failures import failure_from
+
     several = len(studies) > 1
 
     def told(study: Confirming) -> Callable[[str], None]:
@@ -248,7 +250,7 @@ def confirm(
             found = ray.get(ready)
         except ray.exceptions.RayError as error:
             failed += 1
-            say(f"{where}: failed, {str(error).strip().splitlines()[-1]}")
+            say(f"{where}: failed, {failure_from(error).reason}")
         else:
             written(studies[at].keep(seed, trial, found))
             say(f"{where}: {next(iter(found['scores'].values()))['score']:.4f}")
@@ -256,6 +258,11 @@ def confirm(
         if not left[at]:
             # Before the others are through: whoever stops now has at least this.
             studies[at].conclude()
+    if failed:
+        say(
+            f"{_counted(failed, 'training')} of {len(todo)} failed: means leave them out, which "
+            "flatters. The same command tries them again."
+        )
     return not failed
 
 

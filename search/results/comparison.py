@@ -34,6 +34,7 @@ class Cell:
         seconds: of training, mean over seeds.
         seconds_to_base: the same as a multiple of the best LoRA's on the task; None without one.
         best: number of the trial that scored best in the search, where that is another.
+        seeds: how many it was trained with.
     """
 
     trial: int
@@ -43,6 +44,7 @@ class Cell:
     seconds: float
     seconds_to_base: float | None
     best: int | None
+    seeds: int
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,7 @@ def _cell(best: dict[str, Confirmed], method: str, top: int | None) -> Cell | No
         seconds,
         None if base is None else seconds / base,
         None if top in (None, member.trial) else top,
+        len(member.scores),
     )
 
 
@@ -173,12 +176,17 @@ def published_of(comparison: Comparison, method: str) -> tuple[float, list[float
 
 def caption(comparison: Comparison) -> str:
     """How the figures of a comparison came about, and what to know of single cells."""
-    others = [
-        f"{method} on {column}: trial {cell.best} scored better in the search and was not confirmed"
-        for method, cells in comparison.rows.items()
-        for (column, _), cell in zip(heads(comparison), cells, strict=True)
-        if cell is not None and cell.best is not None
-    ]
+    others = []
+    for method, cells in comparison.rows.items():
+        for (column, _), cell, (*_, seeds) in zip(
+            heads(comparison), cells, comparison.tasks, strict=True
+        ):
+            if cell is not None and cell.best is not None:
+                what = f"trial {cell.best} scored better in the search and was not confirmed"
+                others.append(f"{method} on {column}: {what}")
+            if cell is not None and cell.seeds < seeds:
+                what = f"{cell.seeds} of {seeds} seeds, the others failed or were not run"
+                others.append(f"{method} on {column}: {what}")
     about = "; ".join(
         f"{task}: {split}, {rows} rows, {seeds} seeds"
         for task, _, split, rows, seeds in comparison.tasks

@@ -152,6 +152,11 @@ class Confirmation:
     members: tuple[Confirmed, ...]
     differences: tuple[Difference, ...]
 
+    @property
+    def lacking(self) -> tuple[Confirmed, ...]:
+        """Members without some of the seeds: those failed, or were not run."""
+        return tuple(member for member in self.members if len(member.scores) < len(self.seeds))
+
 
 def compare(study: StudyRecord, root: Path) -> list[Confirmation]:
     """Compare what lies in ``confirm/``: one confirmation for each split that was measured.

@@ -19,7 +19,7 @@ from search.results.comparison import (
     shown,
     times_of,
 )
-from search.results.confirmed import Confirmation
+from search.results.confirmed import Confirmation, Confirmed
 from search.results.measured import best_of, extent, final
 from search.results.units import MISSING, duration, readable, title
 
@@ -157,7 +157,7 @@ def confirmed_table(study: StudyRecord, confirmation: Confirmation) -> Table:
                 _configuration(trials[member.trial]),
                 _number(f"{member.score.mean:.4f}", member.score.mean),
                 _number(f"{member.score.low:.4f} … {member.score.high:.4f}", member.score.low),
-                _number(str(len(member.scores)), len(member.scores)),
+                _number(_seeds(member, confirmation), len(member.scores)),
                 _number(readable("score", member.chosen_with), member.chosen_with),
                 *(
                     _number(readable(name, member.measures[name]), member.measures[name])
@@ -173,6 +173,11 @@ def confirmed_table(study: StudyRecord, confirmation: Confirmation) -> Table:
         for member in confirmation.members
     )
     return Table(columns, rows)
+
+
+def _seeds(member: Confirmed, confirmation: Confirmation) -> str:
+    own, of = len(member.scores), len(confirmation.seeds)
+    return str(own) if own == of else f"{own} of {of}"
 
 
 def report_of(task: str) -> str:

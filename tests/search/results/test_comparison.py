@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from search.record import StudyRecord
-from search.results.comparison import as_markdown, compare_methods, write_comparison
+from search.results.comparison import as_markdown, caption, compare_methods, write_comparison
 from search.results.confirmed import Confirmation, Confirmed
 from search.results.noise import Interval
 from tests.search.records import study, trial
@@ -29,6 +29,16 @@ def member(trial: int, method: str, mean: float, **change: float) -> Confirmed:
         on_front=True,
         no_better_than=None,
     )
+
+
+def test_a_configuration_without_some_of_the_seeds_is_told_of() -> None:
+    whole, part = member(1, "lora", 0.7), member(2, "aflora", 0.8)
+    whole = dataclasses.replace(whole, scores=(0.6, 0.7, 0.8))
+    record, confirmation = run("rte", whole, part)
+    found = compare_methods([(record, dataclasses.replace(confirmation, seeds=(1, 2, 3)))])
+    told = caption(found)
+    assert " * aflora on rte: 2 of 3 seeds, the others failed or were not run." in told
+    assert "lora on rte: 3" not in told
 
 
 def method_settings(method: str) -> dict[str, Any]:

@@ -228,6 +228,13 @@ def test_what_is_written_is_read_back_and_shown(tmp_path: Path) -> None:
     page = (tmp_path / "report.html").read_text()
     assert "Confirmed with 2 fresh seeds" in page
     assert "on which no choice was made" in page
+    assert "Where seeds are missing" not in page
+    first = json.loads((tmp_path / FOLDER / file_of(1, 1)).read_text())
+    (tmp_path / FOLDER / file_of(1, 3)).write_text(json.dumps(first | {"seed": 3}))
+    write_report(searched(), tmp_path / "report.html", compare(searched(), tmp_path))
+    page = (tmp_path / "report.html").read_text()
+    assert page.count(">2 of 3<") == 2
+    assert "Where seeds are missing" in page
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
