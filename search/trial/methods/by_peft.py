@@ -124,6 +124,10 @@ class VeRAMethod(PeftMethod):
         )
 
 
+# Parameters of two axes that scale what a layer computes and begin at a constant.
+_GAINS = ("ia3_l", "boft_s", "randlora_gamma")
+
+
 class OtherMethod(PeftMethod):
     """Any tuner of PEFT, by the name of its type."""
 
@@ -161,7 +165,8 @@ class OtherMethod(PeftMethod):
 
     def decays(self, name: str, parameter: nn.Parameter) -> bool:
         # Vectors of other tuners are gains around 1, or have a scale of their own.
-        return parameter.ndim > 1 and super().decays(name, parameter) and "ia3" not in name
+        gain = parameter.ndim < 2 or any(f"{kind}." in name for kind in _GAINS)
+        return not gain and super().decays(name, parameter)
 
     def _ours(self, model: nn.Module, accepted: set[str], steps: int) -> Mapping[str, Any]:
         ours: dict[str, Any] = {"task_type": TaskType.SEQ_CLS}

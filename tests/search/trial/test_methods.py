@@ -202,6 +202,22 @@ def test_what_peft_does_not_know_is_named(settings: dict[str, Any], message: str
 
 
 @pytest.mark.parametrize(
+    ("settings", "gain"),
+    [
+        ({"type": "IA3"}, "ia3_l"),
+        ({"type": "BOFT", "boft_block_size": 4}, "boft_s"),
+        ({"type": "RANDLORA", "r": 4}, "randlora_gamma"),
+    ],
+)
+def test_gains_of_other_tuners_do_not_decay(settings: dict[str, Any], gain: str) -> None:
+    method = OtherMethod(PeftSettings(modules=("query",), **settings))
+    model = method.apply(tiny_model("bert"), 10)
+    adapter = method.adapter_parameters(model)
+    kept = {name for name, p in adapter.items() if not method.decays(name, p)}
+    assert kept == {name for name in adapter if gain in name} != set()
+
+
+@pytest.mark.parametrize(
     "settings",
     [
         {"type": "LOHA", "r": 2},
