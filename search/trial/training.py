@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import socket
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,9 +19,6 @@ from transformers import (
     EvalPrediction,
     PrinterCallback,
     Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
     TrainingArguments,
     get_linear_schedule_with_warmup,
     set_seed,
@@ -30,23 +26,20 @@ from transformers import (
 from transformers.trainer_utils import EvalLoopOutput
 
 from search.metrics import evaluate
-from search.record import Rung, RungReport
 from search.spec.relations import Length
 from search.spec.schema import Train
 from search.spec.settings import TrialSettings
 from search.spec.tasks import Task
 from search.trial.backbone import load_classifier
 from search.trial.batches import LengthBatches
+from search.trial.callbacks import Beats, CountedSteps, Reporter, Rungs
 from search.trial.data import PadToLongest, TaskData, TokenDataset
 from search.trial.flops import StepFlops
-from search.trial.ledger import Ledger, Stopwatch
+from search.trial.ledger import Ledger
 from search.trial.methods import Method, head_parameters, method_for, trainable
 
 # On a CPU larger batches leave the cache and pad more; on a GPU small ones leave it idle.
 EVAL_BATCH = {False: 32, True: 128}
-
-#: Called at every rung with the report and the folder that holds the checkpoint.
-Reporter = Callable[[RungReport, Path], None]
 
 
 @dataclass(frozen=True)
@@ -138,7 +131,16 @@ def run_trial(
     )
     with tempfile.TemporaryDirectory(prefix="trial-") as folder:
         cuda = job.gpu and torch.cuda.is_available()
-        rungs = _RungCallback(job, method, ledger, steps, report, started, Path(folder))
+        rungs = Rungs(
+            method,
+            ledger,
+            steps,
+            rung_steps(steps, job.rungs),
+            job.after_freezing,
+            report,
+            started,
+            Path(folder),
+        )
         trainer = _TrialTrainer(
             method=method,
             ledger=ledger,
@@ -176,8 +178,8 @@ def run_trial(
             # The order matters: at a checkpoint the method writes its state before the rung,
             # which hands the folder over, and counts a step before freezing changes what trains.
             callbacks=[
-                _BeatCallback(beat),
-                _LedgerCallback(ledger, method),
+                Beats(beat),
+                CountedSteps(ledger, method),
                 *method.callbacks(job.train.clip, resume_from),
                 rungs,
             ],
@@ -273,130 +275,3 @@ class _TrialTrainer(Trainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         """Adapter and head are loaded before the trainer is made."""
-
-
-class _BeatCallback(TrainerCallback):
-    """Tells at every step of training and evaluation that the trial is alive."""
-
-    def __init__(self, beat: Callable[[], None]) -> None:
-        self._beat = beat
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        self._beat()
-
-    def on_prediction_step(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        self._beat()
-
-
-class _LedgerCallback(TrainerCallback):
-    """Counts what trains at each step, and the seconds of training and of evaluation."""
-
-    def __init__(self, ledger: Ledger, method: Method) -> None:
-        self._ledger = ledger
-        self._method = method
-        self._stopwatch = Stopwatch()
-
-    def on_step_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        if not self._stopwatch.running:
-            self._stopwatch.start()
-
-    def on_pre_optimizer_step(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        self._ledger.count_step(self._method.trains_now(kwargs["model"], state.global_step))
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        if args.device.type == "cuda":
-            torch.cuda.synchronize()
-        self._ledger.train_seconds += self._stopwatch.stop()
-        self._stopwatch.start()
-
-    def on_evaluate(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        if self._stopwatch.running:
-            self._ledger.eval_seconds += self._stopwatch.stop()
-        # Another split may follow.
-        self._stopwatch.start()
-
-    def on_save(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        # The next step starts it again; evaluation and checkpoint are not training.
-        if self._stopwatch.running:
-            self._stopwatch.stop()
-
-
-class _RungCallback(TrainerCallback):
-    """Evaluates, saves and reports at every rung."""
-
-    def __init__(
-        self,
-        job: TrialJob,
-        method: Method,
-        ledger: Ledger,
-        steps: int,
-        report: Reporter,
-        started: float,
-        folder: Path,
-    ) -> None:
-        self._method = method
-        self._ledger = ledger
-        self._steps = steps
-        self._after_freezing = job.after_freezing
-        self._at = {step: index + 1 for index, step in enumerate(rung_steps(steps, job.rungs))}
-        self._report = report
-        self._started = started - ledger.total_seconds
-        self._folder = folder
-        self._metrics: dict[str, float] = {}
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        if state.global_step in self._at:
-            control.should_evaluate = True
-            control.should_save = True
-
-    def on_evaluate(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        metrics: dict[str, float] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        bookkeeping = ("runtime", "samples_per_second", "steps_per_second", "epoch")
-        self._metrics = {
-            name.removeprefix("eval_"): float(value)
-            for name, value in (metrics or {}).items()
-            if not name.endswith(bookkeeping)
-        }
-
-    def on_save(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        ledger, step = self._ledger, state.global_step
-        ledger.total_seconds = time.perf_counter() - self._started
-        folder = self._folder / f"checkpoint-{step}"
-        ledger.save(folder)
-        expected = self._method.expected_trainable(kwargs["model"], step)
-        own = self._method.measures(kwargs["model"])
-        rung = Rung(
-            index=self._at[step],
-            step=step,
-            fraction=step / self._steps,
-            measures=self._metrics | ledger.measures() | own,
-            projected=self._metrics | ledger.projected(self._steps, expected) | own,
-            at=time.time(),
-            judged=not self._after_freezing or self._method.has_begun_to_freeze(step),
-            host=socket.gethostname(),
-        )
-        self._report(RungReport(rung, self._method.freezing(), self._steps), folder)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
+from search.trial.callbacks import CountedSteps
 from search.trial.ledger import Ledger
-from search.trial.training import _LedgerCallback
 
 TICK = 0.03
 
@@ -18,7 +18,7 @@ TICK = 0.03
 def test_every_split_that_is_measured_counts_and_saving_counts_as_neither() -> None:
     ledger = Ledger()
     method: Any = SimpleNamespace(trains_now=lambda model, step: 7)
-    callback = _LedgerCallback(ledger, method)
+    callback = CountedSteps(ledger, method)
     given: Any = (
         SimpleNamespace(device=torch.device("cpu")),
         SimpleNamespace(global_step=0),
