@@ -28,10 +28,10 @@ def check_options(options: argparse.Namespace) -> None:
 
 def check_places(loaded: LoadedSpace) -> None:
     """A model and data of this machine must be there; this is told before anything is loaded."""
-    from search.trial.places import NotFound, check_data, locate
+    from search.trial.places import NotFound, check_data, check_model
 
     try:
-        locate(loaded.space.model)
+        check_model(loaded.space.model)
     except NotFound as error:
         raise loaded.error(Mistake("model", str(error))) from None
     for task in loaded.space.task_names:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from search.engine.study import SearchStudy
 from search.spec import LoadedSpace, Mistake
 from search.spec.tasks import Task
+from search.trial.backbone import most_tokens
 from search.trial.data import DataError, TaskData, prepare, task_of
 from search.trial.places import NotFound
 
@@ -30,12 +33,21 @@ def prepare_data(loaded: LoadedSpace, task: Task) -> TaskData:
     """The data, split and tokenised.
 
     Raises:
-        SpecError: the data cannot be found or used.
+        SpecError: the data cannot be found or used, or a row is longer than the model takes.
     """
+    space = loaded.space
     try:
-        return prepare(loaded.space, task)
+        data = prepare(space, task)
     except (NotFound, DataError) as error:
         raise loaded.error(Mistake("data", str(error))) from None
+    splits = (data.train, data.selection, *data.tests.values())
+    longest = max(int(np.diff(split.starts).max()) for split in splits)
+    most = most_tokens(space.model)
+    if most is not None and longest > most:
+        wanted = f"is {space.train.max_length}, and a row has {longest} tokens"
+        what = f"{wanted}; {space.model} takes {most}"
+        raise loaded.error(Mistake("train.max_length", what))
+    return data
 
 
 def deliver(loaded: LoadedSpace) -> Delivery:

@@ -86,7 +86,7 @@ def _leaf(draw: Draw, leaf: Leaf, name: str) -> Any:
     if isinstance(leaf, Float):
         return draw(name, FloatDistribution(leaf.low, leaf.high, log=leaf.log, step=leaf.step))
     assert isinstance(leaf, Subset)
-    chosen: list[str] = []
+    chosen: list[Any] = []
     yes_or_no = CategoricalDistribution([False, True])
     for index, option in enumerate(leaf.options):
         left = len(leaf.options) - index

@@ -39,8 +39,9 @@ class Constant(Leaf):
         return [self.value]
 
     def contains(self, value: Any) -> bool:
-        same = list(self.value) == list(value) if isinstance(self.value, list) else None
-        return bool(self.value == value if same is None else same)
+        if isinstance(self.value, list) and isinstance(value, list | tuple):
+            return list(self.value) == list(value)
+        return bool(self.value == value)
 
     def describe(self) -> str:
         if isinstance(self.value, list):
@@ -118,7 +119,7 @@ class Float(Leaf):
 
 @dataclass(frozen=True)
 class Subset(Leaf):
-    options: tuple[str, ...]
+    options: tuple[Scalar, ...]
     minimum: int
     maximum: int
 
@@ -135,7 +136,7 @@ class Subset(Leaf):
         )
 
     def describe(self) -> str:
-        return f"{self.minimum} to {self.maximum} of " + ", ".join(self.options)
+        return f"{self.minimum} to {self.maximum} of " + ", ".join(map(str, self.options))
 
 
 @dataclass(frozen=True)
@@ -289,7 +290,7 @@ def _options(kind: str, argument: list[Any], value: Mapping[Any, Any]) -> Leaf:
             f"0 <= min <= max <= {len(argument)} must hold for a subset of {len(argument)} "
             f"options, got min {minimum} and max {maximum}"
         )
-    return Subset(tuple(map(str, argument)), minimum, maximum)
+    return Subset(tuple(argument), minimum, maximum)
 
 
 def _range(kind: str, argument: list[Any], step: Any) -> Leaf:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from search.spec.distributions import Group
 from search.spec.enqueue import Enqueued, enqueued, front_of
 from search.spec.errors import Mistake, SpecError
-from search.spec.overrides import Loader, only_methods, override, override_tasks
+from search.spec.overrides import Loader, only_methods, override_all
 from search.spec.per_task import content_for, placed, split_per_task, unknown_tasks
 from search.spec.schema import Space
 from search.spec.tree import parse_tree, pydantic_mistakes
@@ -106,10 +106,9 @@ def load_space(
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(source, [Mistake("(file)", f"cannot be read: {error}")]) from None
     content, lines, mistakes = _parse(text, source)
-    mistakes += override(content, overrides)
+    mistakes += override_all(content, overrides)
     _forget_lines(lines, overrides)
     per_task, found = split_per_task(content)
-    override_tasks(per_task, overrides)
     mistakes += found + only_methods(content, per_task)
     whole = _checked(content, resumed)
     mistakes += whole.mistakes

@@ -14,13 +14,19 @@ from search.spec.rivals import settle_rivals
 
 
 class Loader(yaml.SafeLoader):
-    """YAML 1.2 floats: 1e-3 is a number, as everyone who writes a learning rate expects."""
+    """YAML 1.2 numbers: 1e-3 is one, as everyone who writes a learning rate expects, 1:30 none."""
 
 
+_NUMBERS = ("tag:yaml.org,2002:float", "tag:yaml.org,2002:int")
 Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:float"]
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _NUMBERS]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int",
+    re.compile(r"^[-+]?(0|[1-9][0-9_]*|0x[0-9a-fA-F]+|0b[01]+)$"),
+    list("-+0123456789"),
+)
 Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(
@@ -56,7 +62,7 @@ def override(content: dict[str, Any], overrides: Sequence[str]) -> list[Mistake]
         else:
             if value is not None:
                 # Nothing is no rival: ``epochs=null`` beside ``steps=20`` takes back the epochs.
-                settle_rivals(place, parts)
+                settle_rivals(place, parts[2:] if parts[0] == KEY else parts)
             _section_of(place, parts[-1])[parts[-1]] = value
     return mistakes
 
@@ -71,29 +77,39 @@ def _section_of(place: dict[str, Any], part: str) -> dict[str, Any]:
     return choice if part not in place and isinstance(choice, dict) and part in choice else place
 
 
-def override_tasks(per_task: dict[str, Any], overrides: Sequence[str]) -> None:
-    """The command line wins over what the file changes for single tasks as well.
+def override_all(content: dict[str, Any], overrides: Sequence[str]) -> list[Mistake]:
+    """Have ``KEY=VALUE`` pairs win over the file, also over what it changes for single tasks.
 
-    What it says of one task wins over what it says of all.
+    What they say of one task, ``per_task.TASK.…``, wins over what they say of all.
     """
-    keys = [given.partition("=")[0] for given in overrides]
-    for task, change in per_task.items():
-        for key, given in zip(keys, overrides, strict=True):
-            section, *below = key.split(".")
-            if section not in change or f"{KEY}.{task}.{key}" in keys:
-                continue
-            values = change[section]
-            if not below or not isinstance(values, dict):
-                del change[section]
-                continue
-            if len(below) == 1:
-                settle_rivals(values, [section, *below])
-                values.pop(below[0], None)
-            elif below[0] in values:
-                # What is wrong with it is told of the file's own section.
-                override(change, [given])
-            if not values:
-                del change[section]
+    of_one = [given for given in overrides if given.partition("=")[0].split(".")[0] == KEY]
+    of_all = [given for given in overrides if given not in of_one]
+    mistakes = override(content, of_all)
+    if isinstance(changes := content.get(KEY), Mapping):
+        for change in changes.values():
+            if isinstance(change, dict):
+                _override_task(change, of_all)
+    return mistakes + override(content, of_one)
+
+
+def _override_task(change: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Have the command line win over what the file changes for one task."""
+    for given in overrides:
+        section, *below = given.partition("=")[0].split(".")
+        if section not in change:
+            continue
+        values = change[section]
+        if not below or not isinstance(values, dict):
+            del change[section]
+            continue
+        if len(below) == 1:
+            settle_rivals(values, [section, *below])
+            values.pop(below[0], None)
+        elif below[0] in values:
+            # What is wrong with it is told of the file's own section.
+            override(change, [given])
+        if not values:
+            del change[section]
 
 
 def only_methods(content: dict[str, Any], per_task: dict[str, Any]) -> list[Mistake]:

@@ -137,8 +137,8 @@ def check_settings(settings: Mapping[str, Any], where: str) -> list[Mistake]:
             METHODS[name].model_validate(own)
         except ValidationError as error:
             mistakes += pydantic_mistakes(error, METHODS[name], f"{where}.method.{name}")
-        given = {*settings, *own} if isinstance(own, Mapping) else {"learning_rate"}
-        if has_learning_rate(name) and "learning_rate" not in given:
+        rates = [s.get("learning_rate") for s in (settings, own) if isinstance(s, Mapping)]
+        if has_learning_rate(name) and isinstance(own, Mapping) and rates == [None, None]:
             what = f"is missing; give it here or as search.method.{name}.learning_rate"
             mistakes.append(Mistake(f"{where}.learning_rate", what))
     elif method is not None:

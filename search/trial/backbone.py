@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections.abc import Set
 from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedConfig
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 
+from aflora.roles import head_modules
 from search.spec.tasks import Task
 from search.trial.places import locate, patience_for, within
 
@@ -31,6 +39,9 @@ def read_config(model: str) -> PreTrainedConfig:
 def load_classifier(model: str, task: Task, seed: int, place: str | None = None) -> nn.Module:
     """The model with a fresh head for the task, in fp32.
 
+    A head that comes with the model, as of a checkpoint that was trained for another task, is
+    drawn anew: it would have the classes of that task, and not depend on the seed.
+
     Args:
         model: as in the space file.
         task: what the head is for.
@@ -40,12 +51,16 @@ def load_classifier(model: str, task: Task, seed: int, place: str | None = None)
     # Which weights of the head are new is no news here; it is the same for every trial.
     logging.getLogger("transformers").setLevel(logging.ERROR)
     torch.manual_seed(seed)
-    classifier: nn.Module = AutoModelForSequenceClassification.from_pretrained(
+    classifier, found = AutoModelForSequenceClassification.from_pretrained(
         place or locate(model),
         num_labels=task.labels,
         problem_type="regression" if task.is_regression else "single_label_classification",
         dtype=torch.float32,
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
     )
+    new = {*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])}
+    _draw_head(classifier, new, seed)
     if place is not None:
         # An adapter names the model that it belongs to, not a folder of one node.
         named: Any = classifier
@@ -54,7 +69,46 @@ def load_classifier(model: str, task: Task, seed: int, place: str | None = None)
         names = dict(enumerate(task.classes))
         config: Any = classifier.config
         config.id2label, config.label2id = names, {name: i for i, name in names.items()}
-    return classifier
+    made: nn.Module = classifier
+    return made
+
+
+def _draw_head(classifier: PreTrainedModel, new: Set[str], seed: int) -> None:
+    """Draw a head anew of which not everything is ``new``: not in the model's files."""
+    base = f"{classifier.base_model_prefix}."
+    heads = [
+        classifier.get_submodule(p) for p in head_modules(classifier) if not p.startswith(base)
+    ]
+    names = {id(p): name for name, p in classifier.named_parameters()}
+    if all(names[id(p)] in new for head in heads for p in head.parameters()):
+        return
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for module in (module for head in heads for module in head.modules()):
+            for parameter in module.parameters(recurse=False):
+                # Or transformers takes it for one that must stay as it was loaded.
+                parameter._is_hf_initialized = False  # type: ignore[attr-defined]
+            classifier._init_weights(module)
+
+
+def most_tokens(model: str) -> int | None:
+    """How many tokens a row may have; None where positions are not learnt one by one.
+
+    Raises:
+        NotFound: there is no such model, or the hub cannot be reached within 10 s.
+    """
+    with torch.device("meta"):
+        backbone = AutoModel.from_config(read_config(model))
+    for name, module in backbone.named_modules():
+        if isinstance(module, nn.Embedding) and name.rpartition(".")[2] in _OF_POSITIONS:
+            # RoBERTa and its kind count from behind the padding index, BART and OPT from 2.
+            padding = module.padding_idx
+            first = getattr(module, "offset", 0 if padding is None else padding + 1)
+            return int(module.num_embeddings - first)
+    return None
+
+
+_OF_POSITIONS = ("position_embeddings", "wpe", "embed_positions")
 
 
 def empty_classifier(config: PreTrainedConfig, task: Task) -> nn.Module:

@@ -15,12 +15,10 @@ from filelock import FileLock
 from huggingface_hub import snapshot_download
 from numpy.typing import NDArray
 
-from search.trial.places import NotFound, locate, within
+from search.trial.places import WEIGHTS, NotFound, locate, within
 
 #: Files that make a model, without its tokenizer: rows come as token ids.
 CONFIG = "config.json"
-# What is there first is taken: many hub models hold their weights twice.
-WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 INDEX = ("*.safetensors.index.json", "pytorch_model*.bin.index.json")
 DOWNLOAD_SECONDS = 3600.0
 CACHE = "AFLORA_SEARCH_CACHE"

@@ -15,6 +15,9 @@ from search.spec.errors import first_line
 PACKAGE_PREFIX = "package:"
 REACH_SECONDS = 10.0
 
+# What is there first is taken: many hub models hold their weights twice.
+WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+
 T = TypeVar("T")
 
 
@@ -45,6 +48,17 @@ def locate(model: str) -> str:
     if not (folder / "config.json").is_file():
         raise NotFound(f"{model!r}: {folder} holds no model (no config.json)")
     return str(folder)
+
+
+def check_model(model: str) -> None:
+    """A model of this machine must be there, with its weights; of the hub nothing is asked.
+
+    Raises:
+        NotFound: it is not.
+    """
+    folder = Path(locate(model))
+    if folder.is_dir() and not any(any(folder.glob(weights)) for weights in WEIGHTS):
+        raise NotFound(f"{model!r}: {folder} holds no weights ({' or '.join(WEIGHTS)})")
 
 
 def patience_for(place: str) -> float | None:
@@ -87,13 +101,16 @@ def within(seconds: float | None, what: str, hint: str, call: Callable[[], T]) -
     if isinstance(error, (OSError, ValueError, ConnectionError)) or _from_the_hub(error):
         first = first_line(error)
         raise NotFound(f"{what} cannot be found or the hub cannot be reached ({first}); {hint}")
+    if isinstance(error, RuntimeError):  # as of a data set that is made by a script
+        raise NotFound(f"{what} cannot be used ({first_line(error)}); {hint}")
     raise error
 
 
 def _from_the_hub(error: Exception) -> bool:
     """HTTP clients raise errors of their own; what they have in common is where they come from."""
     origin = type(error).__module__.split(".")[0]
-    return origin in {"huggingface_hub", "httpx", "httpcore", "requests", "urllib3", "fsspec"}
+    clients = {"huggingface_hub", "httpx", "httpcore", "requests", "urllib3", "fsspec", "aiohttp"}
+    return origin in {"datasets", *clients}
 
 
 def parquet_of(directory: str, task: str, split: str) -> Path:

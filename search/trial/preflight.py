@@ -61,7 +61,7 @@ def smallest_and_largest(loaded: LoadedSpace, task: Task) -> tuple[Size, Size]:
                 pickle.loads(empty),  # noqa: S301 - of our own making, above
             )
             sizes.append(Size(settings, start, floor))
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             mistake = Mistake(f"search.method.{method}", f"does not fit the model: {error}")
             mistakes[mistake.where, mistake.what] = mistake
     if mistakes:

@@ -45,22 +45,30 @@ def prepare(space: Space, task: Task) -> TaskData:
     train = load_rows(space, task, task.train)
     official = {split: load_rows(space, task, split) for split in task.official}
     if space.data.train_rows is not None and space.data.train_rows < len(train):
-        kept, _ = _split(train, task, space.data.train_rows, space.seed)
-        train = kept
+        train = _some(train, task, space.data.train_rows, space.seed)
     if isinstance(space.selection, Holdout):
         held = round(space.selection.holdout * len(train))
-        if held < task.labels or len(train) - held < task.labels:
+        # A correlation is of two rows or more.
+        least = max(2, task.labels)
+        if held < least or len(train) - held < least:
             raise DataError(
                 f"selection.holdout {space.selection.holdout:g} leaves {held} of {len(train)} "
-                f"training rows to select on; at least {task.labels} are needed on each side"
+                f"training rows to select on; at least {least} are needed on each side"
             )
         train, selection = _split(train, task, len(train) - held, space.seed)
         tests = official
     else:
-        assert task.validation is not None, "the space file was checked"
+        assert task.validation is not None, "task_of has looked for it"
         selection = official[task.validation]
         tests = {split: rows for split, rows in official.items() if split != task.validation}
 
+    if task.is_regression:
+        for name, rows in {"train": train, "the selection split": selection, **tests}.items():
+            if np.ptp(rows.labels) == 0:
+                raise DataError(
+                    f"{task.label} is {rows.labels[0]:g} in all {len(rows)} rows of {name}; there "
+                    "is nothing to predict"
+                )
     tokenizer = load_tokenizer(space.model)
     digest = hashlib.sha256()
     for rows in (train, selection, *official.values()):
@@ -77,6 +85,15 @@ def prepare(space: Space, task: Task) -> TaskData:
         {split: encoded(rows, True) for split, rows in tests.items()},
         digest.hexdigest()[:16],
     )
+
+
+def _some(rows: Rows, task: Task, count: int, seed: int) -> Rows:
+    """So many rows, of every class as large a part as of all where that can be."""
+    if len(rows) - count >= task.labels:
+        return _split(rows, task, count, seed)[0]
+    # Stratified, the few that are left out would have to hold every class.
+    kept = np.random.default_rng(seed).permutation(len(rows))[:count]
+    return rows.take(np.sort(kept).tolist())
 
 
 def _split(rows: Rows, task: Task, first: int, seed: int) -> tuple[Rows, Rows]:

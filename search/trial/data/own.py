@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from typing import Any
 
+from search.spec.characters import is_whole
 from search.spec.data import Data, Holdout
 from search.spec.schema import Space
 from search.spec.tasks import TASKS, Metric, Task
-from search.trial.data.tables import DataError, Table, has_split, read_table
+from search.trial.data.tables import DataError, Table, has_split, read_table, splits_of
 
+_FRACTION = re.compile(r"[+-]?[0-9]+\.[0-9]*")
 # A class needs a row on either side of a split.
 LEAST_ROWS = 2
 
@@ -27,6 +30,12 @@ def task_of(space: Space) -> Task:
         return TASKS[name]
     assert data.label is not None
     has_validation = has_split(data, name, "validation")
+    if not has_validation and not isinstance(space.selection, Holdout):
+        raise DataError(
+            "selection: validation needs a split of this name; there are "
+            f"{', '.join(splits_of(data, name))}. data.splits: {{validation: test}} takes another "
+            "for it, selection: {holdout: 0.1} a part of train"
+        )
     common: dict[str, Any] = {
         "name": name,
         "text": tuple(data.text),
@@ -82,14 +91,20 @@ def class_name(table: Table, label: str, row: int) -> str:
     where = f"row {row + 1} of {table.name}"
     if value is None or (isinstance(value, str) and not value.strip()):
         raise DataError(f"{where}: {label} is missing")
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if declared is not None or not isinstance(value, str | int):
+    number = value
+    if isinstance(value, str):
+        if not is_whole(value):
+            raise DataError(f"{where}: {label} is {value!r}, which holds half a character")
+        # Files of text have the numbers of other files as words.
+        number = float(value) if _FRACTION.fullmatch(value.strip()) else value
+    if isinstance(number, float) and number.is_integer():
+        number = int(number)
+    if declared is not None or not isinstance(number, str | int):
         raise DataError(
             f"{where}: {label} is {value!r}, which is no class; for a number to predict say "
             "data.regression: true"
         )
-    return str(value).strip()
+    return str(number).strip()
 
 
 def value_of(table: Table, label: str, row: int) -> float:
@@ -111,12 +126,12 @@ def value_of(table: Table, label: str, row: int) -> float:
 def _check_classes(space: Space, table: Table, classes: tuple[str, ...]) -> None:
     label = space.data.label
     assert label is not None
-    if len(classes) < 2:
-        only = f"only the class {classes[0]!r}" if classes else "no class"
+    count = Counter(class_name(table, label, r) for r in range(len(table.column(label))))
+    if len(count) < 2:
+        only = f"only the class {next(iter(count))!r}" if count else "no class"
         raise DataError(f"{table.name}: {label} holds {only}; there is nothing to tell apart")
     if not isinstance(space.selection, Holdout):
         return
-    count = Counter(class_name(table, label, r) for r in range(len(table.column(label))))
     # A class that is declared and never occurs is no mistake: data sets are filtered.
     rare = [name for name in classes if 0 < count[name] < LEAST_ROWS]
     if rare:

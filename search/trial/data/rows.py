@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from search.spec.characters import is_whole, whole
 from search.spec.schema import Space
 from search.spec.tasks import Task
 from search.trial.data.own import class_name, is_own, value_of
@@ -60,6 +61,9 @@ def _texts(table: Table, column: str, blank: bool) -> list[str]:
     for row, text in enumerate(texts):
         if not isinstance(text, str):
             raise DataError(f"row {row + 1} of {table.name}: {column} must be text, got {text!r}")
+        if not is_whole(text):
+            where = f"row {row + 1} of {table.name}"
+            raise DataError(f"{where}: {column} holds half a character: {whole(text)[:60]!r}")
         # GLUE has a few empty questions, as published; the user's own are mistakes.
         if not blank and not text.strip():
             raise DataError(f"row {row + 1} of {table.name}: {column} is empty")

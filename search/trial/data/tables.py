@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import glob
 import io
 import json
 from collections import Counter
@@ -15,6 +16,7 @@ import datasets
 from pyarrow import ArrowInvalid
 
 from search.spec.data import Data
+from search.spec.errors import first_line
 from search.trial.places import REACH_SECONDS, NotFound, given_file, parquet_of, within
 
 
@@ -78,17 +80,36 @@ def has_split(data: Data, task: str, split: str) -> bool:
     return split in data.splits or split in _hub_splits(data, task)
 
 
+def splits_of(data: Data, task: str) -> list[str]:
+    """Names of the splits that data of one's own has.
+
+    Raises:
+        NotFound: the hub cannot be reached.
+    """
+    if data.files is not None:
+        return list(data.files)
+    if data.dir is not None:
+        folder = Path(data.dir).expanduser() / task
+        return sorted(path.stem for path in folder.glob("*.parquet"))
+    return _hub_splits(data, task)
+
+
 def _hub_splits(data: Data, task: str) -> list[str]:
     assert data.path is not None
     path, config = data.path, data.config if data.text is not None else task
     hint = "use a local copy with data.dir: /path/to/folder, laid out as TASK/SPLIT.parquet"
     # Whether the hub answers is asked first; how long the data then takes to come is its own.
-    return within(
-        REACH_SECONDS,
-        f"data set {path!r}",
-        hint,
-        lambda: list(datasets.get_dataset_split_names(path, config)),
-    )
+
+    def ask() -> list[str]:
+        try:
+            return list(datasets.get_dataset_split_names(path, config))
+        except ValueError:
+            if config is None and len(there := datasets.get_dataset_config_names(path)) > 1:
+                which = f"data set {path!r} is several: {', '.join(there)}"
+                raise NotFound(f"{which}; name one with data.config") from None
+            raise
+
+    return within(REACH_SECONDS, f"data set {path!r}", hint, ask)
 
 
 def _from_hub(data: Data, task: str, split: str) -> Table:
@@ -98,7 +119,14 @@ def _from_hub(data: Data, task: str, split: str) -> Table:
     there = _hub_splits(data, task)
     if name not in there:
         raise NotFound(f"data set {path!r} has no split {name!r}; there are {', '.join(there)}")
-    return _of(datasets.load_dataset(path, config, split=name), f"split {name} of {path}")
+    title = f"split {name} of {path}"
+    try:
+        return _of(datasets.load_dataset(path, config, split=name), title)
+    except Exception as error:  # of files of any kind, from a server of any kind
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        raise DataError(f"{title} cannot be read: {first_line(cause)}") from error
 
 
 def _of(dataset: datasets.Dataset, name: str) -> Table:
@@ -122,9 +150,13 @@ def _from_file(path: Path) -> Table:
 
 def _parquet(path: Path, name: str) -> Table:
     try:
-        return _of(datasets.Dataset.from_parquet(str(path), keep_in_memory=True), name)
+        # Or brackets in the path are taken for a pattern.
+        pattern = glob.escape(str(path))
+        return _of(datasets.Dataset.from_parquet(pattern, keep_in_memory=True), name)
     except (ArrowInvalid, datasets.exceptions.DatasetGenerationError) as error:
         raise DataError(f"{path} is no parquet file: {error}") from error
+    except ValueError as error:  # a column of a kind that is not known
+        raise DataError(f"{path} cannot be read: {first_line(error)}") from error
 
 
 csv.field_size_limit(2**31 - 1)  # a text may be a whole document

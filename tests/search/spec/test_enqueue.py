@@ -36,6 +36,8 @@ def test_an_enqueued_configuration_is_completed_with_the_constants(tmp_path: Pat
         (enqueue(lora={"rank": 9}), "9 is not in the space, which has whole 1 … 8"),
         (enqueue(vera={"rank": 9}), "takes one of aflora, lora, got vera"),
         (enqueue(aflora=GOOD_AFLORA | {"modules": []}), "[] is not in the space"),
+        (enqueue(aflora=GOOD_AFLORA | {"modules": None}), "None is not in the space"),
+        (enqueue(aflora=GOOD_AFLORA | {"modules": 3}), "3 is not in the space"),
         ([{"mark": 3, "method": {"lora": {"rank": 1}}, "learning_rate": 1e-3}], "takes a name"),
         (
             [{"mark": "\ud800x", "method": {"lora": {"rank": 1}}, "learning_rate": 1e-3}],

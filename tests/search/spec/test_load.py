@@ -10,6 +10,7 @@ import yaml
 
 from search.spec import SpecError, load_space
 from search.spec.nodes import shapes_of
+from search.spec.overrides import Loader
 from search.spec.settings import AFLoRASettings, EpochsSettings, TrialSettings
 from search.spec.tree import variants
 from tests.search.spec.spaces import GOOD, QUICKSTART, changed, mistakes, search_of, write
@@ -121,6 +122,12 @@ def test_a_mistake_is_named_with_its_place_and_value(
         (search_of("lora", learning_rate={"float": [0.1, "x"]}), "float takes numbers, got 'x'"),
         (search_of("lora", learning_rate=0), "search.learning_rate"),
         (search_of("lora", lerning_rate=1), "did you mean 'learning_rate'?"),
+        (search_of("lora", learning_rate=None), "learning_rate (line"),
+        (
+            search_of({"lora": {"learning_rate": {"choice": [None, 1e-3]}}}, learning_rate=None),
+            "is missing; give it here or as search.method.lora.learning_rate",
+        ),
+        ({"budget": {"hours": "1:30"}}, "budget.hours"),
         (search_of({"choice": {"lora": 3}}), "takes settings (key: value), got 3"),
         (
             search_of(
@@ -188,6 +195,25 @@ def test_every_setting_of_the_method_can_be_searched(tmp_path: Path) -> None:
         assert isinstance(made, AFLoRASettings)
         assert made.layers == (0, 3)
         assert made.freeze.end == EpochsSettings(epochs=2)
+
+
+def test_layers_can_be_chosen_by_number(tmp_path: Path) -> None:
+    own = {"layers": {"subset": [0, 1, 2], "min": 2}}
+    space = load_space(changed(tmp_path, **search_of({"aflora": own})))
+    layers = [s["method"]["aflora"]["layers"] for s in variants(space.tree, "aflora")]
+    assert [0, 1] in layers
+    assert [0, 1, 2] in layers
+    assert space.resolved()["search"]["method"] == {"aflora": own}
+
+
+def test_numbers_are_yaml_1_2_s(tmp_path: Path) -> None:
+    path = changed(tmp_path)
+    for text, value in (("1e-3", 1e-3), ("12", 12), ("1_000", 1000), ("-4", -4), ("1.", 1.0)):
+        read = yaml.load(text, Loader=Loader)
+        assert (read, type(read)) == (value, type(value))
+    assert load_space(path, ["budget.hours=1.5"]).space.budget.hours == 1.5
+    with pytest.raises(SpecError, match=r"budget.hours .*got '1:30'"):
+        load_space(path, ["budget.hours=1:30"])
 
 
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:

@@ -67,6 +67,24 @@ def test_the_command_line_wins_over_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("overrides", "epochs", "steps"),
+    [
+        (["train.steps=20", "per_task.cola.train.epochs=5"], 5, None),
+        (["train.epochs=2", "per_task.cola.train={epochs: 5}"], 5, None),
+        (["train.steps=20", "per_task.cola.train.steps=50"], None, 50),
+        (["per_task.cola.train.steps=50"], None, 50),
+    ],
+)
+def test_what_is_set_for_one_task_wins_over_what_is_set_for_all(
+    tmp_path: Path, overrides: list[str], epochs: float | None, steps: int | None
+) -> None:
+    path = two(tmp_path, per_task={"cola": {"train": {"epochs": 3}}})
+    for given in (overrides, overrides[::-1]):
+        train = load_space(path, given).for_task("cola").space.train
+        assert (train.epochs, train.steps) == (epochs, steps)
+
+
+@pytest.mark.parametrize(
     ("override", "section", "value"),
     [
         ("selection=validation", "selection", "validation"),

@@ -163,9 +163,10 @@ def for_every(test: Any) -> Any:
 
 
 def adapted(model: str, method: str) -> tuple[nn.Module, Any]:
-    torch.manual_seed(0)
     own = method_for(settings_of(method))
-    return own.apply(load_classifier(model, TASK, 0), STEPS), own
+    classifier = load_classifier(model, TASK, 0)
+    torch.manual_seed(0)
+    return own.apply(classifier, STEPS), own
 
 
 def logits(model: nn.Module) -> torch.Tensor:

@@ -93,6 +93,7 @@ def test_the_model_knows_the_classes_by_name(tmp_path: Path) -> None:
         (["10", "9", "2"] * 8, ("2", "9", "10")),
         ([True, False, True] * 8, ("False", "True")),
         ([1.0, 0.0, 1.0] * 8, ("0", "1")),
+        (["1.0", "0.0", "1."] * 8, ("0", "1")),
     ],
 )
 def test_classes_keep_their_names_and_order(
@@ -183,7 +184,15 @@ def test_a_file_that_is_wrong_is_named_with_its_row(
             {},
             "relevant is 0.5, which is no class; .*regression: true",
         ),
+        ({"relevant": ["0.2", "1.0"] * 12}, {}, "relevant is '0.2', which is no class"),
         ({"relevant": [None, "a"] * 12}, {}, "row 1 of .*relevant is missing"),
+        ({"relevant": ["a\ud83d", "b"] * 12}, {}, "row 1 of .*relevant is .* half a character"),
+        (
+            {"question": [*QUESTIONS[:-1], "cut \ud83d"]},
+            {},
+            r"row 24 of .*question holds half a character: 'cut \?'",
+        ),
+        ({"relevant": [2.5] * 24}, {"regression": True}, "relevant is 2.5 in all 18 rows of train"),
         ({}, {"metric": "f1"}, "f1 is of two classes, .* has 3; take f1_macro"),
         ({}, {"regression": True}, "row 1 of .*relevant must be a number, got 'yes'"),
         (
@@ -200,6 +209,115 @@ def test_values_that_do_not_fit_are_named(
     given = space(tmp_path, {"files": {"train": file}, **data})
     with pytest.raises(DataError, match=message):
         prepare(given, task_of(given))
+
+
+def test_what_stays_the_same_in_a_split_cannot_be_predicted_there(tmp_path: Path) -> None:
+    values = [n / 10 for n in range(24)]
+    files = {
+        "train": write(tmp_path, "a.jsonl", rows(relevant=values)),
+        "validation": write(tmp_path, "b.jsonl", rows(relevant=[1.5] * 24)),
+    }
+    given = space(tmp_path, {"files": files, "regression": True})
+    with pytest.raises(DataError, match=r"relevant is 1.5 in all 24 rows of validation"):
+        prepare(given, task_of(given))
+    chosen_on = space(tmp_path, {"files": files, "regression": True}, selection="validation")
+    with pytest.raises(DataError, match="in all 24 rows of the selection split"):
+        prepare(chosen_on, task_of(chosen_on))
+    few = space(
+        tmp_path,
+        {"files": {"train": files["train"]}, "regression": True},
+        selection={"holdout": 0.05},
+    )
+    with pytest.raises(DataError, match=r"leaves 1 of 24 .* at least 2 are needed"):
+        prepare(few, task_of(few))
+
+
+def test_nearly_all_rows_can_be_taken(tmp_path: Path) -> None:
+    file = write(tmp_path, "a.csv", rows())
+    given = space(tmp_path, {"files": {"train": file}, "train_rows": 22})
+    data = prepare(given, task_of(given))
+    assert len(data.train) + len(data.selection) == 22
+    assert set(data.selection.labels.tolist()) == {0, 1, 2}
+
+
+def declared(folder: Path, name: str, labels: list[int]) -> str:
+    table = pa.table({"question": QUESTIONS, "answer": ANSWERS, "relevant": labels})
+    features = {
+        "question": {"dtype": "string", "_type": "Value"},
+        "answer": {"dtype": "string", "_type": "Value"},
+        "relevant": {"names": ["neg", "pos"], "_type": "ClassLabel"},
+    }
+    about = {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
+    pq.write_table(table.replace_schema_metadata(about), folder / name)
+    return str(folder / name)
+
+
+def test_a_class_that_is_declared_and_never_occurs_does_not_count(tmp_path: Path) -> None:
+    both = declared(tmp_path, "both.parquet", [0, 1] * 12)
+    assert task_of(space(tmp_path, {"files": {"train": both}})).classes == ("neg", "pos")
+    one = declared(tmp_path, "one.parquet", [1] * 24)
+    with pytest.raises(DataError, match="relevant holds only the class 'pos'"):
+        task_of(space(tmp_path, {"files": {"train": one}}))
+
+
+def test_a_path_with_brackets_is_no_pattern(tmp_path: Path) -> None:
+    folder = tmp_path / "data [v2]"
+    folder.mkdir()
+    declared(folder, "fold1.parquet", [1] * 24)
+    file = declared(folder, "fold[1].parquet", [0, 1] * 12)
+    data = space(tmp_path, {"files": {"train": file}})
+    assert len(prepare(data, task_of(data)).train) == 18
+
+
+def test_a_column_of_a_kind_that_is_not_known_is_told(tmp_path: Path) -> None:
+    counts = pa.array([[("a", 1)]] * 24, pa.map_(pa.string(), pa.int64()))
+    columns = {"question": QUESTIONS, "answer": ANSWERS, "relevant": LABELS, "counts": counts}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    given = space(tmp_path, {"files": {"train": str(tmp_path / "a.parquet")}})
+    with pytest.raises(DataError, match=r"a.parquet cannot be read: .*map"):
+        task_of(given)
+
+
+@pytest.mark.parametrize("kind", ["dir", "path"])
+def test_selecting_on_a_split_that_is_not_there_says_which_are(kind: str, tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "mine"
+    folder.mkdir(parents=True)
+    for split in ("train", "test"):
+        write(folder, f"{split}.parquet", rows())
+    place = {"dir": str(folder.parent)} if kind == "dir" else {"path": str(folder)}
+    given = space(tmp_path, place, selection="validation", tasks=["mine"])
+    with pytest.raises(DataError, match=r"needs a split of this name; there are .*test"):
+        task_of(given)
+
+
+def test_a_data_set_that_is_several_says_so(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    for name in ("plain", "hard"):
+        (folder / name).mkdir(parents=True)
+        write(folder / name, "train.parquet", rows())
+    parts = "".join(f"- config_name: {n}\n  data_dir: {n}\n" for n in ("plain", "hard"))
+    (folder / "README.md").write_text(f"---\nconfigs:\n{parts}---\n")
+    with pytest.raises(NotFound, match=r"is several: plain, hard; name one with data.config"):
+        task_of(space(tmp_path, {"path": str(folder)}))
+    one = space(tmp_path, {"path": str(folder), "config": "hard"})
+    assert task_of(one).classes == ("may be", "no", "yes")
+
+
+def test_a_data_set_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "train-1.csv").write_text("question,answer,relevant\na,b,yes\n")
+    (folder / "train-2.csv").write_text("question,other\na,b\n")
+    with pytest.raises(DataError, match=r"split train of .* cannot be read: "):
+        task_of(space(tmp_path, {"path": str(folder)}))
+
+
+def test_a_data_set_that_is_made_by_a_script_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "data.py").write_text("# makes a data set\n")
+    with pytest.raises(NotFound, match=r"data set .*scripts are no longer supported"):
+        task_of(space(tmp_path, {"path": str(folder)}))
 
 
 def test_a_class_that_train_does_not_have_is_named(tmp_path: Path) -> None:
