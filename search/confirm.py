@@ -13,7 +13,8 @@ from search import environment
 
 environment.prepare()
 
-from search.confirming import (  # noqa: E402 - see search.run
+from search.checks import check_capacity  # noqa: E402 - see search.run
+from search.confirming import (  # noqa: E402
     Confirming,
     confirm,
     copied_to,
@@ -25,7 +26,7 @@ from search.engine.runs import Run, RunLock  # noqa: E402
 from search.environment import INTERRUPTED, WRONG_INPUT  # noqa: E402
 from search.spec import LoadedSpace, Mistake, SpecError, load_space  # noqa: E402
 from search.spec.schema import LEAST_SEEDS, Confirm  # noqa: E402
-from search.stored import open_store  # noqa: E402
+from search.stored import check_current, open_store  # noqa: E402
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,6 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(options: argparse.Namespace) -> int:
+    from search.engine.capacity import Capacity, read_plan
     from search.engine.where import connected
     from search.loading import deliver
     from search.nodes import check_nodes
@@ -87,10 +89,14 @@ def _main(options: argparse.Namespace) -> int:
         studies = worth_confirming([_read(directory, options) for directory in wanted])
         if not studies:
             raise SpecError(options.run, [Mistake("RUN", "has no complete trial to confirm")])
+        loaded = studies[0].loaded
+        store = open_store(loaded, run)
+        check_current(run, store)
         place = held.enter_context(connected(options.address, options.local))
         check_nodes()
-        store = open_store(studies[0].loaded, run)
-        backbone = None if place.own else deliver(studies[0].loaded)
+        wanted_of_ray = loaded.space.resources.of_ray
+        check_capacity(loaded, Capacity(wanted_of_ray, None if place.own else read_plan()))
+        backbone = None if place.own else deliver(loaded)
         whole = confirm(studies, backbone, copied_to(store, run))
         written = write_confirmed(run, store, studies)
         return 0 if whole and written else 1

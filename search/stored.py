@@ -59,17 +59,11 @@ def fetch_run(run: Run, store: Store) -> None:
         return
     if run.begun:
         run.check_resumable()
+    check_current(run, store)
     try:
         missing = missing_here(run, store)
-        behind = [task for task, found in run.begun.items() if _is_behind(found, store)]
     except (OSError, ValueError) as error:
         raise _unusable(store, error) from None
-    if behind:
-        what = (
-            f"is behind {store}: another machine has gone on with {', '.join(behind)}; move the "
-            "folder away to go on from there"
-        )
-        raise SpecError("command line", [Mistake(f"--out {run.root}", what)])
     if missing:
         if not run.begun:
             run.check_new()
@@ -78,6 +72,22 @@ def fetch_run(run: Run, store: Store) -> None:
                 restore(run, store, missing)
         except (OSError, ValueError) as error:
             raise _unusable(store, error) from None
+
+
+def check_current(run: Run, store: Store) -> None:
+    """Raise SpecError where another machine has gone on with a study that lies here."""
+    if same_place(store, run.root):
+        return
+    try:
+        behind = [task for task, found in run.begun.items() if _is_behind(found, store)]
+    except (OSError, ValueError) as error:
+        raise _unusable(store, error) from None
+    if behind:
+        what = (
+            f"is behind {store}: another machine has gone on with {', '.join(behind)}; move the "
+            "folder away to go on from there"
+        )
+        raise SpecError("command line", [Mistake(f"{run.root}", what)])
 
 
 def _is_behind(directory: RunDirectory, store: Store) -> bool:

@@ -112,13 +112,15 @@ def track_confirmations(studies: Sequence[Tracked]) -> None:
     problems = ["it did not answer"]
 
     def write() -> None:
-        try:
-            for study in studies:
+        found = []
+        for study in studies:
+            try:
                 study.write()
-            problems.clear()
-        # As during the search: whatever a tracking store does wrong must not lose what was found.
-        except Exception as error:
-            problems[:] = [f"{type(error).__name__}: {first_line(error)[:300]}"]
+            # As during the search: whatever a tracking store does wrong must not lose what was
+            # found, nor what was found on other tasks.
+            except Exception as error:
+                found.append(f"{type(error).__name__}: {first_line(error)[:300]}")
+        problems[:] = list(dict.fromkeys(found))
 
     thread = threading.Thread(target=write, name="tracking", daemon=True)
     thread.start()

@@ -51,7 +51,16 @@ class Capacity:
 
     def _fit(self, machine: Resources) -> int:
         # A trial lies on one node: what two nodes have left over makes no slot.
-        return min(int(machine.get(name, 0) / need) for name, need in self._wanted.items())
+        return min(
+            _parts(name, machine.get(name, 0.0), need) for name, need in self._wanted.items()
+        )
+
+
+def _parts(name: str, there: float, need: float) -> int:
+    # A part of a GPU is a part of one of them.
+    if name == "GPU" and need < 1:
+        return int(there) * int(1 / need)
+    return int(there / need)
 
 
 def read_plan(path: Path = PLAN) -> Mapping[str, Any] | None:

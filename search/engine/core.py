@@ -146,6 +146,8 @@ class Engine:
                 self._done = self._next_promotion() is None
         self._check_budget(now)
         with self._lock:
+            if now - self._saved >= SAVE_SECONDS:
+                self.save_time(now)
             return self._done or self.stopping or (self._ending is not None and idle)
 
     @property
@@ -153,10 +155,12 @@ class Engine:
         return self._spent is None and self._ledger.begun < self._policy.trials
 
     def _check_budget(self, now: float) -> None:
-        if self._reached is None and not self._done:
+        # Whoever has stopped proposing, and lets what runs finish, can still run out of time.
+        if not self._done and (self._reached is None or self._reached.trials == "finish"):
             hours = self.seconds(now) / 3600
             watched = self._policy.budget.trial_seconds is not None
-            self._reached = self._watch.reached(hours, self.trial_seconds() if watched else 0.0)
+            seconds = self.trial_seconds() if watched else 0.0
+            self._reached = self._watch.reached(hours, seconds) or self._reached
 
     # Handing out
 

@@ -17,6 +17,8 @@ RAY_ENVIRONMENT: Mapping[str, str] = {
     "TUNE_RESULT_BUFFER_LENGTH": "1",
     # Nothing is ever restored from Ray's own state: the study holds everything.
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+    # Or Tune takes up a trial by itself whose node was taken away with notice, beside the engine.
+    "RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE": "1",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     # Ray's new output prints a banner at any verbosity.
     "RAY_AIR_NEW_OUTPUT": "0",

@@ -14,6 +14,9 @@ from search.engine.run_directory import RunDirectory
 from search.spec.errors import Mistake, SpecError
 from search.spec.section import NAME
 
+#: Where a run that is fetched from a store arrives; what holds this holds no run yet.
+FETCHED = ".fetching"
+
 
 @dataclass(frozen=True)
 class Run:
@@ -85,7 +88,12 @@ class Run:
         if self.begun or Run.at(self.root).begun:
             what = "already holds a run; go on with it with --resume, or choose another --out"
             raise SpecError("command line", [Mistake(where, what)])
-        if self.root.is_dir() and any(not self._begun_by_us(p) for p in self.root.iterdir()):
+        fetched = (self.root / FETCHED).is_dir()
+        if (
+            not fetched
+            and self.root.is_dir()
+            and not all(map(self._begun_by_us, self.root.iterdir()))
+        ):
             what = "is not empty and holds no run; choose another --out"
             raise SpecError("command line", [Mistake(where, what)])
         place = self.root

@@ -90,7 +90,12 @@ def make_sampler(
         # which of them go together.
         sampler = make(
             cls,
-            {"constant_liar": True} | config.options,
+            {
+                "constant_liar": True,
+                # Left out, Optuna takes those of a single objective together.
+                "multivariate": bool(config.options.get("group")),
+            }
+            | config.options,
             n_startup_trials=0,
             gamma=lambda _: good,
             seed=drawn,

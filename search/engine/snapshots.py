@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import tempfile
 import threading
@@ -14,7 +15,7 @@ from pathlib import Path
 from search.background import Background
 from search.engine.checkpoints import TRIALS
 from search.engine.run_directory import RunDirectory
-from search.engine.runs import Run
+from search.engine.runs import FETCHED, Run
 from search.engine.study import SearchStudy
 from search.spec.errors import first_line
 from search.store import Store
@@ -26,7 +27,16 @@ CLOSE_SECONDS = 120.0
 #: Names the driver that leads the run from this store.
 LEADER = ".leader"
 # What a run needs on the machine it is led from alone, and what others write.
-_STAYS = ("mlflow.db", "mlflow.db-shm", "mlflow.db-wal", "mlartifacts", TRIALS, ".lock", LEADER)
+_STAYS = (
+    "mlflow.db",
+    "mlflow.db-shm",
+    "mlflow.db-wal",
+    "mlartifacts",
+    TRIALS,
+    ".lock",
+    LEADER,
+    FETCHED,
+)
 
 
 class Snapshots:
@@ -124,6 +134,7 @@ class Snapshots:
                 copy_study(self._run.studies[task], self._store)
             if closing:
                 mirror(self._run, self._store, self._has_moved)
+                drop_adapters(self._run, self._store, self._has_moved)
             while obsolete:
                 self._store.delete(obsolete[-1])
                 obsolete.pop()
@@ -168,7 +179,7 @@ def copy_study(directory: RunDirectory, store: Store) -> None:
 
 
 def mirror(run: Run, store: Store, moved: Callable[[], None] = lambda: None) -> None:
-    """Have the store hold all files of the run, those of its studies excepted, and no adapter more.
+    """Have the store hold all files that the run has here, those of its studies excepted.
 
     What is only of use on this machine stays here: the tracking store, which follows the study
     wherever that goes on.
@@ -184,9 +195,16 @@ def mirror(run: Run, store: Store, moved: Callable[[], None] = lambda: None) -> 
         if not path.startswith(studies):
             store.put(run.root / path, path)
             moved()
+
+
+def drop_adapters(run: Run, store: Store, moved: Callable[[], None]) -> None:
+    """Delete adapters from the store that the run does not have here.
+
+    Only for whoever has made the adapters that are here: they may have been moved away since.
+    """
     for directory in run.studies.values():
         folder = directory.below_top(directory.adapters)
-        kept = set(here.names(folder))
+        kept = set(Store.at(run.root).names(folder))
         for name in store.names(folder):
             if name not in kept:
                 store.delete(f"{folder}/{name}")
@@ -224,8 +242,9 @@ def missing_here(run: Run, store: Store) -> list[str]:
 def restore(run: Run, store: Store, tasks: Iterable[str]) -> None:
     """Fetch studies that lie in the store and not here, and all that belongs to them.
 
-    Their checkpoints stay there. Nothing has its name before all has arrived, and the studies get
-    theirs last: until then the directory does not hold them, and fetching can begin anew.
+    Their checkpoints stay there. All of it arrives in a folder of its own, and what is moved from
+    there last are the studies: until then the directory holds that folder, and not them, and
+    fetching begins anew wherever it was interrupted.
 
     Args:
         run: of whose directory parts are missing.
@@ -248,17 +267,17 @@ def restore(run: Run, store: Store, tasks: Iterable[str]) -> None:
     ]
     wanted = [p for p in store.files(without=_STAYS) if not p.startswith(tuple(others))]
     files = sorted(wanted, key=lambda path: path in studies)
-    partials = [run.root / f"{path}.part" for path in files]
+    folder = run.root / FETCHED
+    shutil.rmtree(folder, ignore_errors=True)
     try:
-        for path, partial in zip(files, partials, strict=True):
-            store.get(path, partial)
+        for path in files:
+            store.get(path, folder / path)
             if path in studies and Path(path).suffix == run.directory.study.suffix:
-                open_copy(partial, path).close()
-    except ValueError:
-        for partial in partials:
-            # Who has looked into a study leaves files of its own beside it.
-            for left in partial.parent.glob(f"{partial.name}*"):
-                left.unlink()
+                open_copy(folder / path, path).close()
+    except (ValueError, OSError):
+        shutil.rmtree(folder)
         raise
-    for path, partial in zip(files, partials, strict=True):
-        partial.rename(run.root / path)
+    for path in files:
+        (run.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).rename(run.root / path)
+    shutil.rmtree(folder)

@@ -165,11 +165,16 @@ def test_a_finished_run_goes_on_with_a_larger_budget_and_is_confirmed(finished: 
     assert json.loads(runs[0].read_text())["predictions"] == first["predictions"]
     (content,) = json.loads((finished / "confirm.json").read_text())
     assert {member["trial"] for member in content["members"]} == {*members, other}
-    refused = subprocess.run(
-        [*again, "--set=train.steps=5"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert refused.returncode == 2
-    assert "train: was" in refused.stderr
+    for change, told in (
+        ("train.steps=5", "train: was"),
+        # It would wait for a machine that has one.
+        ("resources.gpu=1", "resources.gpu: a trial takes 1 GPUs, the largest node has 0"),
+    ):
+        refused = subprocess.run(
+            [*again, f"--set={change}"], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert refused.returncode == 2
+        assert told in refused.stderr
 
 
 def test_a_second_driver_is_refused(finished: Path) -> None:

@@ -37,6 +37,24 @@ def test_a_damaged_store_is_told_and_taken_once_it_is_whole(
     assert directory.mlflow.stat().st_size > 0
 
 
+def test_what_cannot_be_written_of_one_task_keeps_no_other_from_being_written(
+    loaded: LoadedSpace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written: list[str] = []
+
+    class Study(Tracked):
+        def write(self) -> None:
+            if self.directory.root.name == "rte":
+                raise LookupError("MLflow has no run of trial 3")
+            written.append(self.directory.root.name)
+
+    names = ("rte", "mrpc")
+    track_confirmations([Study(loaded, RunDirectory(tmp_path / name), "s1") for name in names])
+    assert written == ["mrpc"]
+    told = capsys.readouterr().err
+    assert told == "MLflow misses what was confirmed: LookupError: MLflow has no run of trial 3\n"
+
+
 def test_what_was_confirmed_is_told_where_it_is_damaged(
     loaded: LoadedSpace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -36,9 +36,9 @@ class ParetoPruner(BasePruner):
     Of an objective that is maximised, a score, the best value up to the rung counts: one is
     measured on few examples, and a dip at one rung is no verdict. Costs count as they are.
 
-    Rungs lie at equal parts of the training. Looked at are those at the parts start, start / keep,
-    start / keep², …, as successive halving has it (Li et al. 2020), so that each look costs the
-    survivors 1 / keep times as much as the one before.
+    Rungs lie at equal parts of the training. Looked at are the first one not before
+    start and then those 1 / keep, 1 / keep², … times as far, as successive halving has it (Li et
+    al. 2020), so that each look costs the survivors 1 / keep times as much as the one before.
 
     Args:
         objectives: keys of the attribute, in the order of the study's directions; by default the

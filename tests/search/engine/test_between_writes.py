@@ -74,6 +74,10 @@ def test_hours_that_were_worked_are_not_forgotten_when_a_driver_is_killed(tmp_pa
     for index in (1, 2, 3):
         engine.report(0, report(proposal.settings, index), 900.0 * index)
     assert reopened(tmp_path).seconds >= 2700.0 - SAVE_SECONDS
+    # The next rung is far away.
+    for seconds in range(2700, 9000, 10):
+        assert not engine.exhausted(float(seconds))
+    assert reopened(tmp_path).seconds >= 8990.0 - SAVE_SECONDS
 
 
 def test_stagnation_is_counted_the_same_after_a_resume(tmp_path: Path) -> None:

@@ -87,6 +87,26 @@ def test_a_stagnated_search_lets_its_trials_finish(tmp_path: Path) -> None:
     assert again.ask(0.0) is None
 
 
+def test_a_stagnated_search_can_still_run_out_of_time(tmp_path: Path) -> None:
+    budget = Budget(trials=500, hours=1, stagnation=Stagnation(trials=2, epsilon=0.01))
+    study = new_study(tmp_path)
+    study.reference = {"score": 0.1, "trainable_params": 1e3, "train_flops": 1e5}
+    engine = engine_on(study, pruner=NONE, budget=budget)
+    same: dict[str, Any] = {"score": 0.5, "trainable_params": 10.0, "train_flops": 1e3}
+    proposals = [engine.ask(0.0) for _ in range(4)]
+    for number, proposal in enumerate(proposals[:3]):
+        assert proposal is not None
+        for index in (1, 2, 3, 4):
+            engine.report(number, report(proposal.settings, index, **same), 10.0)
+    assert engine.ask(20.0) is None
+    assert engine.ending == "the hypervolume has not grown by 1.00% over 2 trials"
+    assert not engine.exhausted(3599.0)
+    assert not engine.stopping
+    assert engine.exhausted(3601.0)
+    assert engine.stopping
+    assert engine.ending == "the budget of 1 hours is spent"
+
+
 def test_a_search_that_still_grows_does_not_stagnate(tmp_path: Path) -> None:
     budget = Budget(trials=14, stagnation=Stagnation(trials=3, epsilon=0.0))
 

@@ -54,6 +54,13 @@ def test_fractions_of_a_gpu_and_cpus_both_have_to_fit(nodes: list[dict[str, Any]
     assert Capacity({"CPU": 1, "GPU": 0.5})() == 0
 
 
+def test_a_part_of_a_gpu_is_a_part_of_one(nodes: list[dict[str, Any]]) -> None:
+    nodes.append(node(CPU=64, GPU=4))
+    for part, slots in ((0.6, 4), (0.4, 8), (0.25, 16), (1 / 3, 12), (1, 4), (2, 2)):
+        assert Capacity({"GPU": part})() == slots, part
+    assert Capacity({"CPU": 0.5})() == 128
+
+
 def test_machines_that_may_still_come_count(nodes: list[dict[str, Any]]) -> None:
     nodes.append(node(CPU=0))
     assert planned(PLAN) == [{"CPU": 0}, *[{"CPU": 4, "GPU": 1}] * 3, *[{"CPU": 8}] * 2]

@@ -6,10 +6,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 
 from search.engine.rehearsal import rehearse
-from search.engine.samplers import check_sampler
+from search.engine.samplers import check_sampler, make_sampler
 from search.engine.study import SearchStudy
 from search.spec.distributions import Branch, Float, Group
 from search.spec.schema import Pruner, Sampler
@@ -46,6 +47,19 @@ def test_a_sampler_that_cannot_be_made_says_why(sampler: dict[str, Any], message
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the message follows
         check_sampler(Sampler(**sampler), TREE)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "together"), [({}, False), ({"group": True}, True), ({"multivariate": True}, True)]
+)
+def test_settings_are_modelled_one_by_one_unless_asked_for(
+    options: dict[str, Any], together: bool
+) -> None:
+    config = Sampler(name="tpe", startup=3, **options)
+    sampler: Any = make_sampler(config, 0, 9, 0, complete=9, feasible=9, front=1)
+    for directions in (["maximize"], ["maximize", "minimize"]):
+        study = optuna.create_study(directions=directions)
+        assert sampler._is_multivariate(study) is together
 
 
 @pytest.mark.parametrize("name", ["tpe", "random", "nsga2", "nsga3", "qmc", "gp"])

@@ -7,6 +7,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -212,6 +213,62 @@ def test_a_task_that_is_missing_here_is_fetched_and_not_begun_anew(
     fetch_run(made, store)
     assert made.is_complete
     assert (made.root / "rte" / "study.db").stat().st_ino == kept
+
+
+def test_what_is_written_later_takes_no_adapter_from_the_store(
+    run: Run, store: Flaky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "EVERY_SECONDS", 0.05)
+    new_study(run.root).close()
+    for number in (1, 2):
+        (run.directory.adapters / f"{number}").mkdir(parents=True)
+        (run.directory.adapters / f"{number}" / "head").write_text("weights")
+    store.put(run.directory.space, "adapters/9/head")
+    keeper = Snapshots(run, store)
+    keeper.start()
+    # Who has made them knows that there are no others.
+    assert keeper.close() is None
+    assert sorted(store.names("adapters")) == ["1", "2"]
+    shutil.rmtree(run.directory.adapters / "1")
+    (run.root / "confirm.json").write_text("[]")
+    snapshots.mirror(run, store)
+    assert sorted(store.names("adapters")) == ["1", "2"]
+    assert store.is_file("confirm.json")
+
+
+@pytest.mark.parametrize("after", [0, 1, 3, 4, 5])
+def test_a_fetch_that_was_interrupted_begins_anew(
+    run: Run, store: Flaky, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    """After so many files or moves the program is killed."""
+    new_study(run.root).close()
+    (run.directory.adapters / "1").mkdir(parents=True)
+    (run.directory.adapters / "1" / "head").write_text("weights")
+    snapshots.copy_study(run.directory, store)
+    snapshots.mirror(run, store)
+    shutil.rmtree(run.root)
+    deeds = 0
+
+    def counted(deed: Any) -> Any:
+        def act(*given: Any) -> Any:
+            nonlocal deeds
+            deeds += 1
+            if deeds > after:
+                raise KeyboardInterrupt
+            return deed(*given)
+
+        return act
+
+    with monkeypatch.context() as killed:
+        killed.setattr(Store, "get", counted(Store.get))
+        killed.setattr(Path, "rename", counted(Path.rename))
+        with pytest.raises(KeyboardInterrupt):
+            fetch_run(run, store)
+    assert not run.begun
+    fetch_run(run, store)
+    assert list(run.begun) == ["rte"]
+    assert (run.directory.adapters / "1" / "head").read_text() == "weights"
+    assert not list(run.root.glob(".fetching*"))
 
 
 def test_a_machine_that_is_behind_another_one_is_told(run: Run, store: Flaky) -> None:
