@@ -25,6 +25,7 @@ from search.pareto.front import front  # noqa: E402
 from search.pareto.knee import knee, with_adapter  # noqa: E402
 from search.record import StudyRecord, TrialRecord  # noqa: E402
 from search.results.confirmed import read_confirmations  # noqa: E402
+from search.results.headline import leading  # noqa: E402
 from search.spec import LoadedSpace, Mistake, SpecError, load_space  # noqa: E402
 from search.spec.errors import first_line  # noqa: E402
 
@@ -280,7 +281,7 @@ def _chosen(
     kept = [t for t in members if (directory.adapters / str(t.number)).is_dir()]
     trials: dict[str, TrialRecord] = {str(t.number): t for t in kept}
     if kept:
-        trials[BEST] = max(kept, key=lambda t: t.measures.get("score", float("-inf")))
+        trials[BEST] = leading(study, kept)
     # The one that the report marks, whatever was kept of the others.
     middle = knee(members, names)
     if middle in kept:

@@ -14,7 +14,7 @@ from search.record import FreezeEvent, StudyRecord, TrialRecord
 from search.results.axes import axes
 from search.results.figures.plane import plane_of
 from search.results.figures.style import log_axis, log_floor, padded
-from search.results.measured import extent, final, projected
+from search.results.measured import extent, final, projected, reason
 from search.results.units import duration, readable, title
 from search.spec.objectives import OBJECTIVES
 
@@ -90,7 +90,7 @@ def catalogue(study: StudyRecord) -> dict[str, Any]:
         "steps": column(lambda t: t.total_steps),
         "took": column(lambda t: None if extent(t) is None else duration(extent(t) or 0.0)),
         "host": column(lambda t: (t.rungs[-1].host or None) if t.rungs else None),
-        "reason": column(lambda t: t.reason),
+        "reason": column(reason),
         "failures": column(lambda t: list(t.failures)),
         "adapter": column(lambda t: t.adapter),
     }  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,8 +90,8 @@ def compare_methods(
         if before != index:
             which = f": {places[before]} and {places[index]}" if places else ""
             raise ValueError(f"two runs are of the task {study.task}{which}")
-    best = [_best(confirmation) for _, confirmation in columns]
     top = [_best_of_search(study) for study, _ in columns]
+    best = [_best(*column, first) for column, first in zip(columns, top, strict=True)]
     found = {method for of_task in top for method in of_task}
     order = [method for method in METHODS if method in found]
     order += sorted(found - set(order))
@@ -112,11 +112,15 @@ def _order(task: str) -> tuple[int, str]:
     return (_GLUE.index(task) if task in _GLUE else len(_GLUE), task)
 
 
-def _best(confirmation: Confirmation) -> dict[str, Confirmed]:
+def _best(
+    study: StudyRecord, confirmation: Confirmation, top: Mapping[str, int]
+) -> dict[str, Confirmed]:
+    """Of each method what scored best in the search, or best of what was confirmed of it."""
+    trials = {trial.number: trial for trial in study.trials}
     best: dict[str, Confirmed] = {}
-    for member in confirmation.members:
+    for member in sorted(confirmation.members, key=lambda member: member.trial):
         held = best.get(member.method)
-        if held is None or _worth(member) > _worth(held):
+        if held is None or _worth(member, trials, top) > _worth(held, trials, top):
             best[member.method] = member
     return best
 
@@ -134,8 +138,12 @@ def _key(trial: TrialRecord) -> tuple[float, float]:
     return trial.measures["score"], -trial.measures["trainable_params"]
 
 
-def _worth(member: Confirmed) -> tuple[float, float]:
-    return member.chosen_with, -member.measures["trainable_params"]
+def _worth(
+    member: Confirmed, trials: Mapping[int, TrialRecord], top: Mapping[str, int]
+) -> tuple[bool, bool, tuple[float, float]]:
+    # By what the search knew: the score of fresh seeds is what it is told with.
+    trial = trials[member.trial]
+    return top.get(member.method) == member.trial, trial.feasible, _key(trial)
 
 
 def _cell(best: dict[str, Confirmed], method: str, top: int | None) -> Cell | None:
@@ -288,7 +296,8 @@ def write_comparison(comparison: Comparison, root: Path) -> list[Path]:
             if cell is not None:
                 values = (cell.trial, cell.label, cell.score.mean, cell.score.low, cell.score.high,
                           cell.params, cell.seconds, cell.seconds_to_base)  # fmt: skip
-                writer.writerow([method, *about, *("" if v is None else v for v in values)])
+                row = [method, *about[:-1], cell.seeds, *values]
+                writer.writerow(["" if value is None else value for value in row])
     contents = {
         root / "table.md": as_markdown(comparison),
         root / "table.tex": as_latex(comparison),

@@ -119,8 +119,14 @@ def _coverage(sides: Sequence[Side]) -> str:
         return f"Both fronts cover the same hypervolume, {covered(first.volume)}."
     told = f"a hypervolume of {covered(first.volume)}"
     if others:
-        rest = listed([f"{side.run} {covered(side.volume)}" for side in sides[1:]])
-        return f"The front of {first.run} covers most, {told}; then come {rest}."
+        most = [side for side in sides if _as_much(first, side)]
+        if len(most) == len(sides):
+            return f"All fronts cover the same hypervolume, {covered(first.volume)}."
+        names = listed([side.run for side in most])
+        who = f"The front of {names} covers" if len(most) == 1 else f"The fronts of {names} cover"
+        left = sides[len(most) :]
+        rest = listed([f"{side.run} {covered(side.volume)}" for side in left])
+        return f"{who} most, {told}; then {'comes' if len(left) == 1 else 'come'} {rest}."
     more = f": {_percent(first.volume / second.volume - 1)} more" if second.volume > 0 else ""
     return (
         f"The front of {first.run} covers {told}, that of {second.run} "
@@ -134,7 +140,9 @@ def covered(volume: float) -> str:
 
 
 def _percent(part: float) -> str:
-    return f"{100 * part:.2g} %" if part < 1 else f"{100 * part:.0f} %"
+    if part < 1e-4:
+        return "less than 0.01 %"
+    return f"{100 * part:.2g} %" if part < 0.995 else f"{100 * part:.0f} %"
 
 
 def _at_the_same_cost(sides: Sequence[Side]) -> str | None:

@@ -16,6 +16,7 @@ from typing import Any
 from search.flat import exact, flattened
 from search.pareto.front import front, front_hypervolume, worst_with_margin
 from search.record import StudyRecord, TrialRecord
+from search.results.measured import reason
 from search.writing import write_atomically
 
 FRONT_SCHEMA = 1
@@ -106,7 +107,7 @@ def _row(trial: TrialRecord, study: StudyRecord, on_front: bool) -> dict[str, st
         "total_steps": trial.total_steps,
         "started": _moment(trial.started),
         "finished": _moment(trial.finished),
-        "reason": trial.reason,
+        "reason": reason(trial),
     }
     return {key: exact(value) for key, value in leaves.items()}
 

@@ -29,7 +29,7 @@ def headline(study: StudyRecord) -> list[str]:
     members = front(study.trials, list(study.objectives))
     if not members:
         return [_nothing_kept(study)]
-    best, complete = members[0], len(study.in_state("complete"))
+    best, complete = leading(study, members), len(study.in_state("complete"))
     sentences = [_best(best, study)]
     sentences += [
         _beside(trial, best, study) for trial in _marks(study) if trial.number != best.number
@@ -52,6 +52,24 @@ def headline(study: StudyRecord) -> list[str]:
             "confirm it with other seeds before relying on it."
         )
     return sentences
+
+
+def leading(study: StudyRecord, members: Sequence[TrialRecord]) -> TrialRecord:
+    """Of a front the member with the best score; without a score among the objectives the first.
+
+    Of two alike the one with fewer trainable parameters, as everywhere.
+    """
+    if next(iter(study.objectives)) != "score":
+        return members[0]
+    return max(
+        members,
+        key=lambda t: ((t.values or {})["score"], -t.measures.get("trainable_params", 0.0)),
+    )
+
+
+def limited(study: StudyRecord) -> bool:
+    """Whether a complete trial does not keep to the limits."""
+    return any(not trial.feasible for trial in study.in_state("complete"))
 
 
 def _at_constant(study: StudyRecord) -> tuple[int, int]:
@@ -99,7 +117,7 @@ def overview_headline(studies: Sequence[StudyRecord]) -> list[str]:
     tied = [study.task for study, best in found if _is_tied(study, best)]
     if tied:
         sentences.append(
-            f"On {listed(tied)} another method scores as much, with more trainable parameters."
+            f"On {listed(tied)} another method scores as much, with no fewer trainable parameters."
         )
     return sentences + tasks_at_constant(studies)
 
@@ -108,6 +126,7 @@ def _is_tied(study: StudyRecord, best: TrialRecord) -> bool:
     return any(
         trial.measures["score"] == best.measures["score"]
         and method_of(trial.settings) != method_of(best.settings)
+        and trial.feasible
         for trial in study.in_state("complete")
     )
 
@@ -169,7 +188,8 @@ def _best(best: TrialRecord, study: StudyRecord) -> str:
     first, *others = study.objectives
     what = "best" if first == "score" else "lowest"
     value = readable(first, final(best, first))
-    text = f"{trial_name(best)} has the {what} {title(first, study.metric)}, {value}"
+    text = f"{trial_name(best)} has the {what} {title(first, study.metric)}"
+    text += f" within the limits, {value}" if limited(study) else f", {value}"
     costs = [_cost(name, final(best, name)) for name in others if final(best, name) is not None]
     return f"{text}, {listed(costs)}." if costs else f"{text}."
 
@@ -206,7 +226,8 @@ def _beside(trial: TrialRecord, best: TrialRecord, study: StudyRecord) -> str:
         and OBJECTIVES[other].direction == "min"
         and ours > 0
     ]
-    return f"{text} with {listed(times)}." if times else f"{text}."
+    text = f"{text} with {listed(times)}" if times else text
+    return f"{text}." if trial.feasible else f"{text}, outside the limits."
 
 
 def _times(name: str, factor: float) -> str:

@@ -41,7 +41,7 @@ from search.results.figures import (
     small_front_figure,
     trials_figure,
 )
-from search.results.headline import headline, listed, overview_headline, trial_name
+from search.results.headline import headline, limited, listed, overview_headline, trial_name
 from search.results.lessons import Lessons, in_words, learn
 from search.results.saving import saving_in_words
 from search.results.tables import (
@@ -93,6 +93,8 @@ def write_report(
         "counts": _counts(study),
         "details": _details(study),
         "objectives": _objectives(study),
+        "several_objectives": len(study.objectives) > 1,
+        "limited": limited(study),
         "timed": any(name.endswith("_seconds") for name in study.objectives),
         "slots_caption": slots_caption(study, alone),
         "saving": saving_in_words(study.trials),
@@ -158,6 +160,7 @@ def write_overview_page(
         "details": _details(first),
         "objectives": listed([title(name, "score") for name in first.objectives]),
         "tasks_table": tasks_table(studies),
+        "limited": any(map(limited, studies)),
         "fronts": [(f"front-{study.task}", study.task, report_of(study.task)) for study in studies],
         **_compared(confirmed),
     }

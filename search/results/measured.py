@@ -15,6 +15,13 @@ def final(trial: TrialRecord, name: str) -> float | None:
     return None
 
 
+def reason(trial: TrialRecord) -> str | None:
+    """Why a trial came to its state, or why a complete one cannot be on the front."""
+    if trial.reason is None and trial.state == "complete" and not trial.feasible:
+        return "outside the limits"
+    return trial.reason
+
+
 def projected(trial: TrialRecord, name: str) -> float | None:
     """The value a trial was on course for: a cost carried forward to the full length."""
     if trial.rungs and _finite(trial.rungs[-1].projected.get(name)):

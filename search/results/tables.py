@@ -20,7 +20,7 @@ from search.results.comparison import (
     times_of,
 )
 from search.results.confirmed import Confirmation, Confirmed
-from search.results.measured import best_of, extent, final
+from search.results.measured import best_of, extent, final, reason
 from search.results.units import MISSING, duration, readable, title
 
 _COUNTED: tuple[State, ...] = ("complete", "pruned", "failed")
@@ -114,7 +114,7 @@ def trials_table(study: StudyRecord) -> Table:
                 *(_measure(trial, name) for name in names),
                 _steps(trial),
                 _number(_duration(extent(trial)), extent(trial)),
-                _text(trial.reason),
+                _text(reason(trial)),
             ),
         )
         for trial in _listed(study, members)

@@ -77,7 +77,7 @@ class MLflowStore:
         self._written: dict[int, tuple[Any, ...]] = {}
         self._described: str | None = None
         # Points of the hypervolume that are there, by the name of the metric.
-        self._volumes: dict[str, int] = {}
+        self._volumes: int | None = None  # points of the hypervolume that are written
 
     def _find_runs(self) -> None:
         token = None
@@ -134,20 +134,21 @@ class MLflowStore:
             self._described = about
         # One that is measured from a provisional point would move as trials come in.
         if study.reference is not None:
-            self._write_hypervolume(study, parent, "hypervolume")
+            self._write_hypervolume(study, parent)
 
-    def _write_hypervolume(self, study: StudyRecord, parent: str, name: str) -> None:
+    def _write_hypervolume(self, study: StudyRecord, parent: str) -> None:
         """Write what is not there of the hypervolume after each complete trial."""
-        if name not in self._volumes:
+        name = "hypervolume"
+        if self._volumes is None:
             known = self._client.get_metric_history(parent, name)
-            self._volumes[name] = max((metric.step for metric in known), default=0)
+            self._volumes = max((metric.step for metric in known), default=0)
         history = hypervolume_history(study)
-        for batch in _batches(range(self._volumes[name], len(history)), METRICS_AT_ONCE):
+        for batch in _batches(range(self._volumes, len(history)), METRICS_AT_ONCE):
             metrics = [
                 Metric(name, history[at][1], _milliseconds(history[at][0]), at + 1) for at in batch
             ]
             self._client.log_batch(parent, metrics=metrics)
-            self._volumes[name] = batch[-1] + 1
+            self._volumes = batch[-1] + 1
 
     def _tag(self, run_id: str, tags: Mapping[str, str], note: str) -> None:
         """Tag a run and describe it, unless somebody has edited its description."""
@@ -294,7 +295,12 @@ class MLflowStore:
             self._client.log_artifact(parent, str(path))
         if ended:
             if study.reference is None:
-                self._write_hypervolume(study, parent, "hypervolume_provisional")
+                # Its reference moves from one end to the next: what was written at an earlier
+                # end belongs to another curve, so there is none.
+                history = hypervolume_history(study)
+                for when, volume in history[-1:]:
+                    name, at = "hypervolume_provisional", _milliseconds(when)
+                    self._client.log_batch(parent, metrics=[Metric(name, volume, at, len(history))])
             self._client.set_terminated(parent)
 
 

@@ -7,7 +7,15 @@ import plotly.graph_objects as go
 from search.record import StudyRecord
 from search.results.confirmed import Confirmation, Confirmed
 from search.results.figures.hover import escaped
-from search.results.figures.style import GREY, HUES, log_axis, log_floor, new_figure, padded
+from search.results.figures.style import (
+    GREY,
+    HUES,
+    SYMBOLS,
+    log_axis,
+    log_floor,
+    new_figure,
+    padded,
+)
 from search.results.units import readable, title
 
 HEIGHT = 460
@@ -25,7 +33,8 @@ def confirmed_figure(study: StudyRecord, confirmation: Confirmation) -> go.Figur
     costs = [member.measures[_X] for member in members]
     left = log_floor(costs)
     methods = list(dict.fromkeys(member.method for member in members))
-    for method, hue in zip(methods, HUES * len(methods), strict=False):
+    for index, method in enumerate(methods):
+        hue, symbol = HUES[index % len(HUES)], SYMBOLS[index % len(SYMBOLS)]
         own = [member for member in members if member.method == method]
         across = [max(member.measures[_X], left) for member in own]
         figure.add_scatter(
@@ -44,7 +53,7 @@ def confirmed_figure(study: StudyRecord, confirmation: Confirmation) -> go.Figur
             marker={
                 "size": 12,
                 "color": hue,
-                "symbol": ["circle" if member.on_front else "circle-open" for member in own],
+                "symbol": [symbol if member.on_front else f"{symbol}-open" for member in own],
                 "line": {"width": 2, "color": hue},
             },
             customdata=[member.trial for member in own],

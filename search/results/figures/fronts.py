@@ -11,12 +11,11 @@ from search.record import StudyRecord
 from search.results.figures.front import corners_of
 from search.results.figures.hover import escaped, trial_text
 from search.results.figures.plane import plane_of
-from search.results.figures.style import GREY, HUES, new_figure, say
+from search.results.figures.style import GREY, HUES, SYMBOLS, new_figure, say
 from search.results.units import title
 from search.spec.nodes import method_of
 
 HEIGHT = 340
-_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "star", "hexagon", "cross")
 
 
 def methods_in(studies: Sequence[StudyRecord]) -> list[str]:
@@ -62,7 +61,7 @@ def small_front_figure(study: StudyRecord, methods: Sequence[str]) -> go.Figure:
                 "size": [12 if trial.number in members else 6 for trial in own],
                 "opacity": [1.0 if trial.number in members else 0.55 for trial in own],
                 "color": HUES[index % len(HUES)],
-                "symbol": _SYMBOLS[index % len(_SYMBOLS)],
+                "symbol": SYMBOLS[index % len(SYMBOLS)],
                 "line": {"width": 1, "color": GREY},
             },
             customdata=[trial.number for trial in own],

@@ -18,7 +18,10 @@ from search.results.units import GAP, duration, readable, significant
 # Okabe and Ito's palette, without the yellow that vanishes on white.
 BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"
 VERMILION, PURPLE, SKY = "#D55E00", "#CC79A7", "#56B4E9"
-HUES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
+BROWN, VIOLET = "#8c5a2b", "#6a51a3"  # ours: there are more methods than colours of theirs
+HUES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BROWN, VIOLET)
+#: Of methods and tasks, so that colour alone need not tell them apart.
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "star", "hexagon", "cross")
 GREY = "#868d96"
 FAINT = "rgba(134,141,150,0.65)"
 GRID = "rgba(134,141,150,0.22)"

@@ -132,11 +132,28 @@ def _fitted(trials: Sequence[TrialRecord]) -> tuple[tuple[Effect, ...], tuple[Cu
             term.label,
             score.contrast(one),
             None if size is None or term.curved else _factor(size.contrast(one)),
-            peaks[term.name] if term.curved else None,
+            peaks[term.name] if term.curved and _peaks_inside(term, terms, score) else None,
         )
         for term, one in zip(terms, np.eye(len(terms)), strict=True)
     )
     return effects, curves
+
+
+def _peaks_inside(term: Term, terms: Sequence[Term], score: Additive) -> bool:
+    """Whether the middle of a setting's range is better than either of its ends.
+
+    Of a line of slope a and a curve of height b the middle is b above the average of the ends, and
+    these are a apart.
+    """
+    slope, bend = (
+        next(
+            score.coefficients[at]
+            for at, one in enumerate(terms)
+            if one.setting == term.setting and one.curved == curved
+        )
+        for curved in (False, True)
+    )
+    return bool(bend > abs(slope) / 2)
 
 
 def _peak(curve: Curve) -> float:

@@ -185,7 +185,7 @@ def _of_setting(key: str, settings: Sequence[Mapping[str, Any]]) -> list[Term]:
         Term(f"{name} at {high} in place of {low}", f"{name}: {low} → {high}", places, key, scale)
     ]
     if len(set(values)) >= _FEWEST_VALUES_OF_A_CURVE:
-        subject = f"{name} between {low} and {high}, rather than at either end,"
+        subject = f"{name} between {low} and {high}, rather than at its ends on average,"
         curve = np.array([bend(place) for place in places])
         terms.append(Term(subject, f"{name}: ends → middle", curve, key, scale, curved=True))
     return terms

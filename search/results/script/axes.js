@@ -25,6 +25,9 @@ function axisOf(plain, scored) {
   const words = (place) => {
     if (place > (FOOT + NONE) / 2) return "none";
     if (kinds) return kinds[Math.floor((place - TOP) / band)];
+    // A cost of zero has a tick of its own on a logarithmic axis, where no value lies.
+    const tick = ticks.find(([at]) => Math.abs(at - place) < 0.5);
+    if (tick) return tick[1];
     const part = (FOOT - place) / (FOOT - TOP);
     const value = log ? Math.exp(scale(low) + part * spread) : low + part * spread;
     return inWords(Math.min(high, Math.max(low, value)), plain.unit);

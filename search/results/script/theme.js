@@ -6,7 +6,7 @@ const touch = matchMedia("(pointer: coarse)").matches;
 
 const GREY = "#868d96";
 const SHADE = "rgba(134,141,150,0.09)";
-const HUES = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"];
+const HUES = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8c5a2b", "#6a51a3"];
 const SYMBOLS = ["circle", "square", "diamond", "triangle-up", "pentagon", "cross"];
 const STATES = { complete: "#0072B2", pruned: "#E69F00", failed: "#D55E00", running: "#009E73", paused: "#CC79A7", waiting: GREY };
 const COST_SCALE = [[0, "#1f5fa8"], [0.25, "#5a86a8"], [0.5, "#9aa98c"], [0.75, "#d3c35c"], [1, "#f2dd3a"]];

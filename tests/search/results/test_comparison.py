@@ -31,7 +31,28 @@ def member(trial: int, method: str, mean: float, **change: float) -> Confirmed:
     )
 
 
-def test_a_configuration_without_some_of_the_seeds_is_told_of() -> None:
+def test_of_two_alike_the_search_s_first_is_taken_whatever_fresh_seeds_said() -> None:
+    better, first = (
+        member(5, "lora", 0.82, chosen_with=0.7),
+        member(2, "lora", 0.80, chosen_with=0.7),
+    )
+    record, confirmation = run("rte", better, first)
+    record = dataclasses.replace(record, trials=record.trials[::-1])
+    (cell,) = compare_methods([(record, confirmation)]).rows["lora"]
+    assert cell is not None
+    assert (cell.trial, cell.best) == (2, None)
+
+
+def test_what_breaks_the_limits_stands_only_where_nothing_else_was_confirmed() -> None:
+    record, confirmation = run("rte", member(3, "lora", 0.9), member(7, "lora", 0.8))
+    broke = dataclasses.replace(record.trials[0], feasible=False)
+    record = dataclasses.replace(record, trials=(broke, *record.trials[1:]))
+    (cell,) = compare_methods([(record, confirmation)]).rows["lora"]
+    assert cell is not None
+    assert (cell.trial, cell.best) == (7, None)
+
+
+def test_a_configuration_without_some_of_the_seeds_is_told_of(tmp_path: Path) -> None:
     whole, part = member(1, "lora", 0.7), member(2, "aflora", 0.8)
     whole = dataclasses.replace(whole, scores=(0.6, 0.7, 0.8))
     record, confirmation = run("rte", whole, part)
@@ -39,6 +60,12 @@ def test_a_configuration_without_some_of_the_seeds_is_told_of() -> None:
     told = caption(found)
     assert " * aflora on rte: 2 of 3 seeds, the others failed or were not run." in told
     assert "lora on rte: 3" not in told
+    write_comparison(found, tmp_path)
+    with (tmp_path / "table.csv").open(newline="") as file:
+        assert [(r["method"], r["seeds"]) for r in csv.DictReader(file)] == [
+            ("lora", "3"),
+            ("aflora", "2"),
+        ]
 
 
 def method_settings(method: str) -> dict[str, Any]:

@@ -57,6 +57,21 @@ def test_complete_trials_that_break_the_limits_are_counted_as_such(
     assert text == "3 trials are complete, none within the limits; 1 running, 1 pruned."
 
 
+def test_what_breaks_the_limits_is_not_the_best_and_called_so(trial: Maker, study: Maker) -> None:
+    outside = trial(0, score=0.95, params=300_000, mark="LoRA r=8", feasible=False)
+    text = words(study(outside, trial(1, score=0.91, params=50_000)))
+    assert "Trial 1 (aflora r4 ffn paper) has the best accuracy within the limits, 0.9100" in text
+    assert "“LoRA r=8” reached 0.9500 with 6.00× the parameters" in text
+    assert "the same training time, outside the limits." in text
+
+
+def test_of_two_that_score_alike_the_one_with_fewer_parameters_is_the_best(
+    trial: Maker, study: Maker
+) -> None:
+    slow = trial(1, score=0.9, params=1000, seconds=90.0)
+    assert words(study(trial(0, score=0.9, params=2000, seconds=10.0), slow)).startswith("Trial 1 ")
+
+
 def test_what_is_no_better_than_one_answer_to_all_is_said(trial: Maker, study: Maker) -> None:
     two = trial(0, score=0.75), trial(1, score=0.625, params=900.0)
     told = "scores no better than answering always “yes”, which reaches 0.6250."

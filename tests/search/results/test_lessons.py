@@ -207,6 +207,19 @@ def test_the_best_of_a_range_of_whole_numbers_is_one() -> None:
     assert any(s.startswith("rank is best at about 256: the middle") for s in told), told
 
 
+def test_a_curve_whose_end_is_as_good_as_its_middle_has_no_best_inside() -> None:
+    """It rises and levels off: the middle is above the average of the ends, and below one of them."""
+    rates = [10 ** (-3 + 2 * at / 11) for at in range(12)] * 3
+    noise = np.random.default_rng(0).normal(0, 0.002, len(rates))
+    trials = [
+        aflora(i, 0.8 + 0.06 * (1 - (0.01 / rate) ** 0.5 / 10) + noise[i], learning_rate=rate)
+        for i, rate in enumerate(rates)
+    ]
+    told = in_words(lessons_of(study(*trials)), "accuracy")
+    assert not any("is best at about" in sentence for sentence in told), told
+    assert any("rather than at its ends on average, gains" in sentence for sentence in told), told
+
+
 def test_a_rate_of_the_method_s_own_counts_and_not_the_one_that_all_share() -> None:
     def of(number: int, **own: float) -> TrialRecord:
         settings = {"method": {"aflora": {"rank": 4} | own}, "learning_rate": 0.05}

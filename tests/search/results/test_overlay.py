@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from search.pareto.front import front_hypervolume
 from search.record import Rung, StudyRecord, TrialRecord
-from search.results.differences import cautions, differences, overall_differences
+from search.results.differences import _percent, cautions, differences, overall_differences
 from search.results.figures.overlay import overlaid_fronts_figure, overlaid_volume_figure
 from search.results.overlay import (
     NamedRun,
@@ -338,3 +339,27 @@ def test_many_trials_are_drawn_as_few_points() -> None:
     ]
     figure = overlaid_fronts_figure(laid(a=study(*many), b=study(trial(0))))
     assert sum(len(trace.x) for trace in figure.data if trace.name == "dominated") <= 301
+
+
+@pytest.mark.parametrize(
+    ("part", "told"),
+    [
+        (0.00001, "less than 0.01 %"),
+        (0.0123, "1.2 %"),
+        (0.994, "99 %"),
+        (0.997, "100 %"),
+        (1.5, "150 %"),
+    ],
+)
+def test_how_much_more_is_told_without_exponents(part: float, told: str) -> None:
+    assert _percent(part).replace("\N{NO-BREAK SPACE}", " ") == told
+
+
+def test_fronts_that_cover_as_much_are_named_together() -> None:
+    same, less = ((0.9, 10),), ((0.6, 50),)
+    found = laid(a=of(*same), b=of(*same), c=of(*less))
+    (told, *_) = [s for s in differences(found) if "hypervolume" in s]
+    assert re.match(r"The fronts of a and b cover most, a hypervolume of \S+; then comes c ", told)
+    found = laid(a=of(*same), b=of(*same), c=of(*same))
+    (told, *_) = [s for s in differences(found) if "hypervolume" in s]
+    assert told.startswith("All fronts cover the same hypervolume, ")

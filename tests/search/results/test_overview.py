@@ -57,9 +57,12 @@ def test_the_headline_counts_which_method_leads() -> None:
     assert told == "1 trial is complete on qnli, none within the limits."
     assert overview_headline([broke]) == ["1 trial is complete, none within the limits."]
     tied = study(trial(0, score=0.7, params=10.0, **AFLORA), trial(1, score=0.7), task="rte")
+    outside = trial(2, score=0.7, params=1.0, feasible=False)
+    alone = study(trial(0, score=0.7, params=10.0, **AFLORA), outside, task="rte")
+    assert overview_headline([alone]) == ["The best score is that of aflora on 1 of 1 task."]
     assert overview_headline([tied]) == [
         "The best score is that of aflora on 1 of 1 task.",
-        "On rte another method scores as much, with more trainable parameters.",
+        "On rte another method scores as much, with no fewer trainable parameters.",
     ]
 
 
