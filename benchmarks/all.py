@@ -39,6 +39,7 @@ class Benchmark:
         whole: options of the full run.
         quick: options of the quick one; None where that leaves it out.
         needs: environment variable that names its data.
+        goals: how many it reports where nothing that it needs is missing.
     """
 
     name: str
@@ -46,10 +47,11 @@ class Benchmark:
     whole: tuple[str, ...] = ()
     quick: tuple[str, ...] | None = ()
     needs: str | None = None
+    goals: int = 0
 
 
 BENCHMARKS = (
-    Benchmark("step", "step", ("--rounds", "25", "--profile"), ("--rounds", "4")),
+    Benchmark("step", "step", ("--rounds", "25", "--profile"), ("--rounds", "4"), goals=8),
     Benchmark(
         "step_shapes",
         "step",
@@ -62,11 +64,11 @@ BENCHMARKS = (
         ("--batch", *_BATCHES, "--threads", "1", "2", "--rounds", "5", "--only", *_FIVE),
         None,
     ),
-    Benchmark("trial", "trial", (), ("--steps", "4"), needs="GLUE_DIR"),
-    Benchmark("makespan", "makespan", (), ("--trials", "6", "--steps", "15")),
-    Benchmark("replay_sst2", "replay", _SST2, (*_SST2, "--seeds", "3")),
-    Benchmark("replay_stsb", "replay", _STSB, None),
-    Benchmark("scale", "scale", (), ("--trials", "300", "--slots", "4", "--asked", "20")),
+    Benchmark("trial", "trial", (), ("--steps", "4"), needs="GLUE_DIR", goals=4),
+    Benchmark("makespan", "makespan", (), ("--trials", "6", "--steps", "15"), goals=4),
+    Benchmark("replay_sst2", "replay", _SST2, (*_SST2, "--seeds", "3"), goals=4),
+    Benchmark("replay_stsb", "replay", _STSB, None, goals=4),
+    Benchmark("scale", "scale", (), ("--trials", "300", "--slots", "4", "--asked", "20"), goals=5),
 )
 
 
@@ -88,6 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 continue
             if benchmark.needs and benchmark.needs not in os.environ:
                 console.print(f"{benchmark.name} is left out: {benchmark.needs} is not set")
+                failed += [benchmark.name] if options.check else []
                 continue
             record = out / f"{benchmark.name}.json"
             words = [sys.executable, "-m", f"benchmarks.{benchmark.module}", *chosen]
@@ -99,6 +102,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 failed.append(benchmark.name)
                 continue
             found = json.loads(record.read_text(encoding="utf-8"))["goals"]
+            if len(found) < benchmark.goals:
+                console.print(f"{benchmark.name}: {len(found)} of {benchmark.goals} goals")
+                failed += [benchmark.name] if options.check else []
             reached += [
                 Goal(**goal | {"what": f"{benchmark.name}: {goal['what']}"}) for goal in found
             ]

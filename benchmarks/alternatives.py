@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -74,15 +74,27 @@ def _places(points: NDArray[np.float64]) -> NDArray[np.int_]:
 
 
 def stock_search(
-    tree: Group, table: CurveTable, slots: int, seed: int
+    tree: Group,
+    table: CurveTable,
+    slots: int,
+    seed: int,
+    objectives: Mapping[str, str] | None = None,
 ) -> list[tuple[float, dict[str, float]]]:
-    """OptunaSearch (TPE) and ASHAScheduler on the score, until the table is used up.
+    """OptunaSearch (TPE), until the table is used up: as Ray ships it.
+
+    Args:
+        tree: what is searched.
+        table: answers proposals.
+        slots: trials at a time.
+        seed: of the sampler.
+        objectives: name → ``max`` or ``min``, all of which are searched, and no trial is stopped;
+            None for the score alone, with ASHAScheduler, which takes no more than one.
 
     Returns:
         For every trial that was trained to its end: trial-seconds of all trials up to then, and
         what it measured.
     """
-    from ray.tune.schedulers import ASHAScheduler, TrialScheduler
+    from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
     from ray.tune.search.optuna import OptunaSearch
 
     drawn: dict[str, Any] = {}
@@ -91,10 +103,15 @@ def stock_search(
         drawn["settings"] = propose(trial._suggest, tree)
 
     # A seed of 0 counts as none.
-    search = OptunaSearch(space=space, metric="score", mode="max", seed=seed + 1)
-    scheduler = ASHAScheduler(
-        time_attr="rung", metric="score", mode="max", grace_period=1, reduction_factor=3, max_t=100
-    )
+    metric: Any = "score" if objectives is None else list(objectives)
+    mode: Any = "max" if objectives is None else list(objectives.values())
+    search = OptunaSearch(space=space, metric=metric, mode=mode, seed=seed + 1)
+    scheduler: TrialScheduler = FIFOScheduler()
+    if objectives is None:
+        scheduler = ASHAScheduler(
+            time_attr="rung", metric="score", mode="max",
+            grace_period=1, reduction_factor=3, max_t=100,
+        )  # fmt: skip
     busy: list[tuple[float, int, int, int]] = []
     steps: dict[int, Any] = {}
     seconds: dict[int, float] = {}

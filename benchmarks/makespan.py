@@ -25,7 +25,7 @@ import psutil
 from rich.console import Console
 
 from benchmarks.goal import Goal, conclude, table_of
-from benchmarks.slot_time import Work, utilisation
+from benchmarks.slot_time import Work, gaps, utilisation
 from search.engine.run_directory import RunDirectory
 from search.trial.places import locate
 
@@ -46,12 +46,14 @@ class Made:
         to_first_step: seconds from the command to the first training step.
         seconds: from the command to its end.
         used: part of the slots' time that was spent on training and evaluation.
+        gaps: seconds between two trials of a slot.
         trials: when each began and ended, and how long it worked.
     """
 
     to_first_step: float
     seconds: float
     used: float
+    gaps: list[float]
     trials: list[Work]
 
 
@@ -130,7 +132,7 @@ def stock(settings: Sequence[object], steps: int, folder: Path) -> Made:
 
 def _made(began: float, ended: float, trials: list[Work]) -> Made:
     first = min(trial.began for trial in trials) - began
-    return Made(first, ended - began, utilisation(trials, SLOTS), trials)
+    return Made(first, ended - began, utilisation(trials, SLOTS), gaps(trials, SLOTS), trials)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -153,7 +155,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, made in (("search.run", here), ("Ray Tune alone", there)):
         print(
             f"{name:15} {made.used:.1%} of the slots' time used, first step after "
-            f"{made.to_first_step:.1f} s, {made.seconds:.0f} s in all"
+            f"{made.to_first_step:.1f} s, {made.seconds:.0f} s in all, "
+            f"{min(made.gaps):.1f} to {max(made.gaps):.1f} s between two trials of a slot"
         )
     print(f"a trial's own memory: {', '.join(f'{b / 1e6:.0f} MB' for b in memory.own)}")
     reached = [

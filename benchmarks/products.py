@@ -42,7 +42,7 @@ def products(rows: int, inside: int, outside: int, rank: int) -> Mapping[str, Ca
         "gradient of B: (zᵀ g)ᵀ": lambda: (z.t() @ g).t(),
         "gradient of z: g B": lambda: g @ b,
         "gradient of z: (Bᵀ gᵀ)ᵀ": lambda: (b.t() @ g.t()).t(),
-        "gradient of x: g W + (g B) A": lambda: of_x.addmm_(z, a),
+        "gradient of x: += (g B) A in place": lambda: of_x.addmm_(z, a),
         "effective weight, W + B A": lambda: torch.addmm(weight, b, a),
     }
 

@@ -34,7 +34,7 @@ from search.results.html import write_report
 ASKED = 50
 #: Trials at which slots are compared, and slots at which numbers of trials are.
 TRIALS, SLOTS = 1000, 4
-#: Name of a figure at the most trials → what it is, and its bound.
+#: Name of a figure, the worst of all rows or that of the most trials → what it is, and its bound.
 GOALS = {
     "report_seconds": ("judge and tell, s", 0.050),
     "ask_seconds": ("propose, s", 1.0),
@@ -114,7 +114,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     assert record is not None
     with tempfile.TemporaryDirectory(prefix="scale-") as folder:
-        found = rows[-1] | results(record, Path(folder))
+        found = results(record, Path(folder))
+    # The driver's bounds hold for every number of trials and of slots.
+    found |= {name: max(row[name] for row in rows) for name in ("report_seconds", "ask_seconds")}
     print(f"front of {found['front_members']}; report written in {found['write_seconds']:.1f} s")
     reached = [
         Goal(what, found[name], at_most=bound)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,17 @@ class Work:
         """From the time of each rung and the seconds of training and evaluation until then."""
         (first, before), (last, busy) = rungs[0], rungs[-1]
         return cls(first - before, last, busy)
+
+
+def gaps(trials: Sequence[Work], slots: int) -> list[float]:
+    """Seconds between two trials of a slot, each trial in the slot that was free for longest."""
+    free: list[float] = []
+    found = []
+    for trial in sorted(trials, key=lambda trial: trial.began):
+        if len(free) == slots:
+            found.append(trial.began - heapq.heappop(free))
+        heapq.heappush(free, trial.ended)
+    return found
 
 
 def utilisation(trials: Sequence[Work], slots: int) -> float:

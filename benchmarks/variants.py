@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 import aflora
 from aflora import AFLoRAConfig, AFLoRALinear, FreezeConfig, Freezer
+from aflora.roles import find_targets
 from search.spec.settings import TrialSettings
 from search.trial.methods import method_for
 from search.trial.places import locate
@@ -47,7 +48,8 @@ class AuthorsLinear(AFLoRALinear):
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.base(x)
-        return y + self.b * F.linear(self.d * F.linear(x, self.A), self.B)
+        # Under autocast the vectors would have what follows computed in their own precision.
+        return (y + self.b * F.linear(self.d * F.linear(x, self.A), self.B)).to(y.dtype)
 
 
 def as_authors(model: nn.Module) -> nn.Module:
@@ -58,12 +60,19 @@ def as_authors(model: nn.Module) -> nn.Module:
 
 
 def _limit(backbone: nn.Module) -> nn.Module:
-    """Gradients flow through all of it, and train the head and one bias at the bottom."""
+    """Gradients flow through all of it, and train the head and the biases of the lowest layer.
+
+    Of what adapters train too nothing lies below these, so no gradient goes further down.
+    """
     backbone.requires_grad_(False)
     for parameter in _head(backbone):
         parameter.requires_grad_(True)
-    lowest = next(module for module in backbone.modules() if isinstance(module, nn.LayerNorm))
-    lowest.bias.requires_grad_(True)
+    lowest = find_targets(backbone, ("query", "key", "value"), layers=[0])
+    for module in (backbone.get_submodule(target.name) for target in lowest):
+        assert isinstance(module, nn.Linear)
+        if module.bias is None:
+            module.bias = nn.Parameter(module.weight.new_zeros(module.out_features))
+        module.bias.requires_grad_(True)
     return backbone
 
 

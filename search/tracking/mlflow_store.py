@@ -76,8 +76,8 @@ class MLflowStore:
         self._find_runs()
         self._written: dict[int, tuple[Any, ...]] = {}
         self._described: str | None = None
-        # Points of the hypervolume that are there, by the name of the metric.
-        self._volumes: int | None = None  # points of the hypervolume that are written
+        # Points of the hypervolume that are there.
+        self._volumes: int | None = None
 
     def _find_runs(self) -> None:
         token = None

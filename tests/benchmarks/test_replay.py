@@ -90,15 +90,20 @@ def test_pruned_trials_are_paid_for_up_to_their_last_rung(
     assert len(finished) * 20.0 < finished[-1].spent < 16 * 20.0
 
 
-def test_stock_search_uses_every_row_once(contest: tuple[Path, Path, replay.Contest]) -> None:
+@pytest.mark.parametrize("whole", [False, True])
+def test_stock_search_uses_every_row_once(
+    contest: tuple[Path, Path, replay.Contest], whole: bool
+) -> None:
     *_, made = contest
     table = CurveTable(made.rows, TREE)
-    found = stock_search(TREE, table, 2, 0)
+    found = stock_search(TREE, table, 2, 0, made.loaded.space.objectives if whole else None)
     assert table.left == 0
     assert len(table.distances) == 16
     spent = [seconds for seconds, _ in found]
     assert spent == sorted(spent)
-    assert spent[-1] < 16 * 20.0
+    # Of several objectives none is stopped.
+    assert (spent[-1] == pytest.approx(16 * 20.0)) == whole
+    assert (len(found) == 16) == whole
 
 
 def test_mo_asha_stops_what_is_not_among_the_best_third_at_a_rung() -> None:
@@ -150,17 +155,24 @@ def test_the_command_compares_and_keeps_its_record(
 
 
 def test_goals_are_told_once_all_was_run_that_is_compared() -> None:
-    spent = {
-        "TPE, Pareto pruning": [0.3, 0.3],
-        "OptunaSearch, ASHA on the score": [0.5, math.inf],
-        "random, Syne Tune's MO-ASHA": [0.4, 0.4],
-    }
-    assert [goal.met for goal in replay.goals(spent)] == [True, True, True]
-    behind = replay.goals(spent | {"random, Syne Tune's MO-ASHA": [0.2, 0.2]})
-    assert [goal.met for goal in behind] == [True, True, False]
-    slow = replay.goals(spent | {"TPE, Pareto pruning": [0.34, 0.34]})
-    assert [goal.met for goal in slow] == [False, True, True]
-    del spent["random, Syne Tune's MO-ASHA"]
-    assert [goal.met for goal in replay.goals(spent)] == [True, True]
-    del spent["TPE, Pareto pruning"]
-    assert replay.goals(spent) == []
+    def spent(whole: float, **others: float) -> dict[float, list[float]]:
+        early = others.get("early", whole)
+        return {0.95: [early] * 2, 0.99: [whole] * 2, 1.0: [whole] * 2}
+
+    def met(**change: dict[float, list[float]]) -> list[bool]:
+        found = {
+            "TPE, Pareto pruning": change.get("ours", spent(0.3)),
+            "OptunaSearch, ASHA on the score": change.get("asha", spent(0.5)),
+            "random, Syne Tune's MO-ASHA": change.get("syne", spent(0.4)),
+        }
+        return [goal.met for goal in replay.goals(found)]
+
+    assert met() == [True, True, True]
+    assert met(syne=spent(0.2)) == [True, True, False]
+    assert met(ours=spent(0.34)) == [False, True, True]
+    # Who never comes all the way is compared with as far as it comes.
+    assert met(asha=spent(math.inf, early=0.4)) == [True, True, True]
+    assert met(asha=spent(math.inf, early=0.2)) == [True, False, True]
+    assert met(asha=spent(math.inf)) == [True, True, True]
+    assert met(asha=spent(math.inf), ours=spent(math.inf)) == [False, False, False]
+    assert replay.goals({"random": spent(1.0)}) == []

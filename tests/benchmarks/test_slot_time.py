@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.slot_time import Work, utilisation
+from benchmarks.slot_time import Work, gaps, utilisation
 
 
 def test_a_trial_s_first_step_lies_before_its_first_rung() -> None:
@@ -32,3 +32,15 @@ def test_trials_that_follow_each_other_use_what_they_are_busy(
         at += seconds
     busy = sum(seconds * part for seconds, part in trials)
     assert utilisation(made, 1) == pytest.approx(busy / at)
+
+
+def test_a_trial_comes_into_the_slot_that_was_free_for_longest() -> None:
+    made = [
+        Work(0.0, 10.0, 9.0),
+        Work(0.0, 12.0, 9.0),
+        Work(13.0, 30.0, 9.0),
+        Work(16.0, 20.0, 1.0),
+    ]
+    assert gaps(made, 2) == [3.0, 4.0]
+    assert gaps(made[:2], 2) == []
+    assert gaps([*made, Work(21.0, 40.0, 9.0)], 2) == [3.0, 4.0, 1.0]

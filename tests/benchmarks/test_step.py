@@ -47,3 +47,40 @@ def test_the_authors_way_computes_the_same() -> None:
     theirs.load_state_dict(ours.state_dict())
     ids = torch.arange(5, 25).reshape(2, 10)
     torch.testing.assert_close(ours(input_ids=ids).logits, theirs(input_ids=ids).logits)
+
+
+@pytest.mark.parametrize("kind", ["bert", "deberta-v3", "llama"])
+def test_below_the_limit_s_lowest_biases_no_gradient_goes(kind: str) -> None:
+    model = build("limit", tiny_model(kind)).model
+    ids = torch.arange(5, 25).reshape(2, 10)
+    entered: list[bool] = []
+    for name, module in model.named_modules():
+        if "0" in name.split(".") and "q" in name.split(".")[-1] and isinstance(module, nn.Linear):
+            module.register_forward_pre_hook(lambda _, x: entered.append(x[0].requires_grad))
+    model(input_ids=ids, labels=torch.tensor([0, 1])).loss.backward()
+    trained = {name for name, p in model.named_parameters() if p.grad is not None}
+    body = {name for name in trained if not name.startswith(("classifier", "score", "pooler"))}
+    assert {".".join(name.split(".")[-2:]) for name in body if "pooler" not in name} in (
+        {"query.bias", "key.bias", "value.bias"},
+        {"query_proj.bias", "key_proj.bias", "value_proj.bias"},
+        {"q_proj.bias", "k_proj.bias", "v_proj.bias"},
+    )
+    # What goes into the lowest layer needs none.
+    assert set(entered) == {False}
+
+
+def test_selection_falls_on_every_tenth_step_of_a_variant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SHAPES, "tiny", lambda: tiny_model("bert"))
+    monkeypatch.setattr("benchmarks.step.VOCABULARY", 50)
+    monkeypatch.setattr("benchmarks.step.LEAST_TOKEN", 5)
+    bench = Bench("tiny", 2, 6, "cpu", "fp32", ["LoRA r=4 (PEFT)", "AFLoRA live", "limit"])
+    freezer = bench.variants["AFLoRA live"].freezer
+    assert freezer is not None
+    asked = []
+    step = freezer.step
+    monkeypatch.setattr(
+        freezer, "step", lambda at, optimizer: (asked.append(at), step(at, optimizer))
+    )
+    bench.run(3)
+    # Two to warm up, then the rounds: the steps of the others do not count.
+    assert asked == [1, 2, 3, 4, 5]
