@@ -25,6 +25,7 @@ from search.engine.run_directory import RunDirectory  # noqa: E402 - see search.
 from search.engine.runs import Run, RunLock  # noqa: E402
 from search.environment import INTERRUPTED, WRONG_INPUT  # noqa: E402
 from search.spec import LoadedSpace, Mistake, SpecError, load_space  # noqa: E402
+from search.spec.errors import first_line  # noqa: E402
 from search.spec.schema import LEAST_SEEDS, Confirm  # noqa: E402
 from search.stored import check_current, open_store  # noqa: E402
 
@@ -91,7 +92,11 @@ def _main(options: argparse.Namespace) -> int:
             raise SpecError(options.run, [Mistake("RUN", "has no complete trial to confirm")])
         loaded = studies[0].loaded
         store = open_store(loaded, run)
-        check_current(run, store)
+        try:
+            check_current(run, store)
+        # It gets what is found as soon as it answers, and is told of where it does not.
+        except (OSError, ValueError) as error:
+            print(f"{store} cannot be asked: {first_line(error)}", file=sys.stderr, flush=True)
         place = held.enter_context(connected(options.address, options.local))
         check_nodes()
         wanted_of_ray = loaded.space.resources.of_ray

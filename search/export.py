@@ -25,7 +25,6 @@ from search.pareto.front import front  # noqa: E402
 from search.pareto.knee import knee, with_adapter  # noqa: E402
 from search.record import StudyRecord, TrialRecord  # noqa: E402
 from search.results.confirmed import read_confirmations  # noqa: E402
-from search.results.headline import leading  # noqa: E402
 from search.spec import LoadedSpace, Mistake, SpecError, load_space  # noqa: E402
 from search.spec.errors import first_line  # noqa: E402
 
@@ -216,6 +215,7 @@ class _Exporting:
 
     def _written(self, form: Form, folder: Path) -> Mapping[str, float] | None:
         from search.results.card import FILE, Facts, card
+        from search.trial.backbone import other_head
         from search.trial.exported import check, read, write
 
         write(self._trained, form, folder)
@@ -224,7 +224,14 @@ class _Exporting:
             rows = len(self._selection)
             model = read(self._trained, form, folder)
             measured = check(self._trained, model, self._selection, self._trial.measures)
-        facts = Facts(form, self._task.labels, measured, rows, self._loaded.space.data.path)
+        facts = Facts(
+            form,
+            self._task.labels,
+            measured,
+            rows,
+            self._loaded.space.data.path,
+            other_head(self._study.model, self._task.labels),
+        )
         confirmations = read_confirmations(self._directory.root)
         text = card(self._study, self._trial, confirmations, facts)
         (folder / FILE).write_text(text, encoding="utf-8", errors="replace")
@@ -281,7 +288,14 @@ def _chosen(
     kept = [t for t in members if (directory.adapters / str(t.number)).is_dir()]
     trials: dict[str, TrialRecord] = {str(t.number): t for t in kept}
     if kept:
-        trials[BEST] = leading(study, kept)
+        # Of two alike the one with fewer trainable parameters, as everywhere.
+        trials[BEST] = max(
+            kept,
+            key=lambda t: (
+                t.measures.get("score", float("-inf")),
+                -t.measures.get("trainable_params", 0.0),
+            ),
+        )
     # The one that the report marks, whatever was kept of the others.
     middle = knee(members, names)
     if middle in kept:

@@ -59,8 +59,8 @@ def fetch_run(run: Run, store: Store) -> None:
         return
     if run.begun:
         run.check_resumable()
-    check_current(run, store)
     try:
+        check_current(run, store)
         missing = missing_here(run, store)
     except (OSError, ValueError) as error:
         raise _unusable(store, error) from None
@@ -75,14 +75,16 @@ def fetch_run(run: Run, store: Store) -> None:
 
 
 def check_current(run: Run, store: Store) -> None:
-    """Raise SpecError where another machine has gone on with a study that lies here."""
+    """Whether what lies here of a run is as new as what lies in its store.
+
+    Raises:
+        SpecError: another machine has gone on with a study.
+        OSError: the store does not answer.
+        ValueError: a copy of a study is damaged there.
+    """
     if same_place(store, run.root):
         return
-    try:
-        behind = [task for task, found in run.begun.items() if _is_behind(found, store)]
-    except (OSError, ValueError) as error:
-        raise _unusable(store, error) from None
-    if behind:
+    if behind := [task for task, found in run.begun.items() if _is_behind(found, store)]:
         what = (
             f"is behind {store}: another machine has gone on with {', '.join(behind)}; move the "
             "folder away to go on from there"

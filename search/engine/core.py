@@ -7,6 +7,7 @@ import math
 import threading
 from collections.abc import Callable, Sequence
 
+from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 
 from search.engine.budget import BudgetWatch, Ending
@@ -147,7 +148,7 @@ class Engine:
         self._check_budget(now)
         with self._lock:
             if now - self._saved >= SAVE_SECONDS:
-                self.save_time(now)
+                self._save_time_if_possible(now)
             return self._done or self.stopping or (self._ending is not None and idle)
 
     @property
@@ -387,6 +388,16 @@ class Engine:
                         reason = f"{trial.reason}; paused there and never promoted"
                         self._finish(trial.number, TrialState.PRUNED, now, reason)
             self.save_time(now)
+
+    def _save_time_if_possible(self, now: float) -> None:
+        """As :meth:`save_time`; a database that is away for a while is asked again later.
+
+        What comes to an end while it is away cannot wait, and ends the search.
+        """
+        try:
+            self.save_time(now)
+        except StorageInternalError:
+            self._saved = now
 
     def save_time(self, now: float) -> None:
         """Write down how long drivers have worked on the study."""

@@ -275,7 +275,7 @@ def restore(run: Run, store: Store, tasks: Iterable[str]) -> None:
             if path in studies and Path(path).suffix == run.directory.study.suffix:
                 open_copy(folder / path, path).close()
     except (ValueError, OSError):
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)
         raise
     for path in files:
         (run.root / path).parent.mkdir(parents=True, exist_ok=True)

@@ -34,6 +34,7 @@ class Facts:
         measured: what the exported adapter scored when it was read back; None where it was not.
         rows: of the selection split; None where it was not read.
         hub_data: name of the data set on the hub, where it is from there.
+        other_head: whether the base's own files hold a head of another size.
     """
 
     form: str
@@ -41,6 +42,7 @@ class Facts:
     measured: Mapping[str, float] | None
     rows: int | None
     hub_data: str | None
+    other_head: bool = False
 
 
 def card(
@@ -134,12 +136,13 @@ def _loading(study: StudyRecord, facts: Facts) -> list[str]:
     if study.classes is not None:
         named = [f"classes = {dict(enumerate(study.classes))!r}"]
         head = "id2label=classes, label2id={name: n for n, name in classes.items()}"
+    sizes = "ignore_mismatched_sizes=True, " if facts.other_head else ""
     base = [
         *imports, "from transformers import AutoModelForSequenceClassification, AutoTokenizer", "",
         f"base = {place}",
         "tokenizer = AutoTokenizer.from_pretrained(base)",
         *named,
-        f'model = {get}(base, {head}, dtype="float32")',
+        f'model = {get}(base, {head}, {sizes}dtype="float32")',
     ]  # fmt: skip
     if facts.form == "aflora":
         return ["import aflora", *base, 'aflora.load(model, "FOLDER")']

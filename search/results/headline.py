@@ -55,7 +55,7 @@ def headline(study: StudyRecord) -> list[str]:
 
 
 def leading(study: StudyRecord, members: Sequence[TrialRecord]) -> TrialRecord:
-    """Of a front the member with the best score; without a score among the objectives the first.
+    """Of a front the member with the best score, where that comes first of the objectives.
 
     Of two alike the one with fewer trainable parameters, as everywhere.
     """

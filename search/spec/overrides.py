@@ -17,6 +17,11 @@ class Loader(yaml.SafeLoader):
     """YAML 1.2 numbers: 1e-3 is one, as everyone who writes a learning rate expects, 1:30 none."""
 
 
+def _whole(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    # The loader's own takes a zero in front for a number to the base of eight.
+    return int(str(loader.construct_scalar(node)).replace("_", ""))
+
+
 _NUMBERS = ("tag:yaml.org,2002:float", "tag:yaml.org,2002:int")
 Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag not in _NUMBERS]
@@ -24,9 +29,10 @@ Loader.yaml_implicit_resolvers = {
 }
 Loader.add_implicit_resolver(
     "tag:yaml.org,2002:int",
-    re.compile(r"^[-+]?(0|[1-9][0-9_]*|0x[0-9a-fA-F]+|0b[01]+)$"),
+    re.compile(r"^[-+]?[0-9][0-9_]*$"),
     list("-+0123456789"),
 )
+Loader.add_constructor("tag:yaml.org,2002:int", _whole)
 Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(

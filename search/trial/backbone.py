@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from typing import Any
 
 import torch
@@ -59,8 +59,8 @@ def load_classifier(model: str, task: Task, seed: int, place: str | None = None)
         ignore_mismatched_sizes=True,
         output_loading_info=True,
     )
-    new = {*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])}
-    _draw_head(classifier, new, seed)
+    missing = set(found["missing_keys"])
+    _draw_head(classifier, missing, [name for name, *_ in found["mismatched_keys"]], seed)
     if place is not None:
         # An adapter names the model that it belongs to, not a folder of one node.
         named: Any = classifier
@@ -73,22 +73,51 @@ def load_classifier(model: str, task: Task, seed: int, place: str | None = None)
     return made
 
 
-def _draw_head(classifier: PreTrainedModel, new: Set[str], seed: int) -> None:
-    """Draw a head anew of which not everything is ``new``: not in the model's files."""
+def _draw_head(
+    classifier: PreTrainedModel, missing: Set[str], mismatched: Sequence[str], seed: int
+) -> None:
+    """Draw a head anew that was trained for another task.
+
+    A model of which parts of a head are missing has never been a classifier: what it has of one,
+    as ModernBERT's, belongs to what it was pretrained with.
+
+    Args:
+        classifier: as it was loaded.
+        missing: parameters that its files do not hold.
+        mismatched: parameters that they hold in another shape.
+        seed: draws the head.
+
+    Raises:
+        ValueError: something other than a head has another shape.
+    """
     base = f"{classifier.base_model_prefix}."
-    heads = [
-        classifier.get_submodule(p) for p in head_modules(classifier) if not p.startswith(base)
-    ]
-    names = {id(p): name for name, p in classifier.named_parameters()}
-    if all(names[id(p)] in new for head in heads for p in head.parameters()):
+    paths = [path for path in head_modules(classifier) if not path.startswith(base)]
+    within_head = tuple(f"{path}." for path in paths)
+    if wrong := [name for name in mismatched if not name.startswith(within_head)]:
+        raise ValueError(f"{wrong[0]} has another shape in the model's files than in its config")
+    heads = [classifier.get_submodule(path) for path in paths]
+    own = {name for name, _ in classifier.named_parameters() if name.startswith(within_head)}
+    if not heads or own & missing:
         return
     torch.manual_seed(seed)
+    # transformers draws what does not bear this mark, each module in the way of its model.
+    for module in (classifier, *(part for head in heads for part in head.modules())):
+        module._is_hf_initialized = False  # type: ignore[assignment]
+        for parameter in () if module is classifier else module.parameters(recurse=False):
+            parameter._is_hf_initialized = False  # type: ignore[attr-defined]
     with torch.no_grad():
-        for module in (module for head in heads for module in head.modules()):
-            for parameter in module.parameters(recurse=False):
-                # Or transformers takes it for one that must stay as it was loaded.
-                parameter._is_hf_initialized = False  # type: ignore[attr-defined]
-            classifier._init_weights(module)
+        classifier.initialize_weights()
+
+
+def other_head(model: str, labels: int) -> bool:
+    """Whether the model's files hold a head of another size, which loading must be told of.
+
+    Raises:
+        NotFound: there is no such model, or the hub cannot be reached within 10 s.
+    """
+    config = read_config(model)
+    trained = any("SequenceClassification" in name for name in config.architectures or ())
+    return trained and config.num_labels != labels
 
 
 def most_tokens(model: str) -> int | None:

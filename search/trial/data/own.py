@@ -13,7 +13,7 @@ from search.spec.schema import Space
 from search.spec.tasks import TASKS, Metric, Task
 from search.trial.data.tables import DataError, Table, has_split, read_table, splits_of
 
-_FRACTION = re.compile(r"[+-]?[0-9]+\.[0-9]*")
+_WHOLE = re.compile(r"[+-]?[0-9]+(\.0*)?")
 # A class needs a row on either side of a split.
 LEAST_ROWS = 2
 
@@ -31,10 +31,11 @@ def task_of(space: Space) -> Task:
     assert data.label is not None
     has_validation = has_split(data, name, "validation")
     if not has_validation and not isinstance(space.selection, Holdout):
+        other = "data.splits: {validation: test} takes another for it, " if data.path else ""
         raise DataError(
             "selection: validation needs a split of this name; there are "
-            f"{', '.join(splits_of(data, name))}. data.splits: {{validation: test}} takes another "
-            "for it, selection: {holdout: 0.1} a part of train"
+            f"{', '.join(splits_of(data, name))}. {other}selection: {{holdout: 0.1}} takes a part "
+            "of train"
         )
     common: dict[str, Any] = {
         "name": name,
@@ -71,19 +72,30 @@ def classes_of(table: Table, label: str) -> tuple[str, ...]:
     """
     if label in table.classes:
         return table.classes[label]
-    named = [class_name(table, label, row) for row in range(len(table.column(label)))]
+    named = set(class_names(table, label))
     try:
-        return tuple(sorted(set(named), key=lambda name: (int(name), name)))
+        return tuple(sorted(named, key=lambda name: (int(name), name)))
     except ValueError:
-        return tuple(sorted(set(named)))
+        return tuple(sorted(named))
 
 
-def class_name(table: Table, label: str, row: int) -> str:
-    """The class of a row, by name.
+def class_names(table: Table, label: str) -> list[str]:
+    """The class of each row, by name.
+
+    Where all are whole numbers and some are written as fractions, 1.0, as tables of numbers with
+    gaps are, they are the same classes as without.
 
     Raises:
-        DataError: the label is missing, or is no class.
+        DataError: a label is missing, or is no class.
     """
+    values = table.column(label)
+    names = [_class_name(table, label, row) for row in range(len(values))]
+    if label in table.classes or not all(map(_WHOLE.fullmatch, names)):
+        return names
+    return [name.partition(".")[0] for name in names]
+
+
+def _class_name(table: Table, label: str, row: int) -> str:
     value = table.column(label)[row]
     declared = table.classes.get(label)
     if declared is not None and value in range(len(declared)):
@@ -91,20 +103,16 @@ def class_name(table: Table, label: str, row: int) -> str:
     where = f"row {row + 1} of {table.name}"
     if value is None or (isinstance(value, str) and not value.strip()):
         raise DataError(f"{where}: {label} is missing")
-    number = value
-    if isinstance(value, str):
-        if not is_whole(value):
-            raise DataError(f"{where}: {label} is {value!r}, which holds half a character")
-        # Files of text have the numbers of other files as words.
-        number = float(value) if _FRACTION.fullmatch(value.strip()) else value
-    if isinstance(number, float) and number.is_integer():
-        number = int(number)
-    if declared is not None or not isinstance(number, str | int):
+    if isinstance(value, str) and not is_whole(value):
+        raise DataError(f"{where}: {label} is {value!r}, which holds half a character")
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if declared is not None or not isinstance(value, str | int):
         raise DataError(
             f"{where}: {label} is {value!r}, which is no class; for a number to predict say "
             "data.regression: true"
         )
-    return str(number).strip()
+    return str(value).strip()
 
 
 def value_of(table: Table, label: str, row: int) -> float:
@@ -126,7 +134,7 @@ def value_of(table: Table, label: str, row: int) -> float:
 def _check_classes(space: Space, table: Table, classes: tuple[str, ...]) -> None:
     label = space.data.label
     assert label is not None
-    count = Counter(class_name(table, label, r) for r in range(len(table.column(label))))
+    count = Counter(class_names(table, label))
     if len(count) < 2:
         only = f"only the class {next(iter(count))!r}" if count else "no class"
         raise DataError(f"{table.name}: {label} holds {only}; there is nothing to tell apart")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from search.spec.characters import is_whole, whole
 from search.spec.schema import Space
 from search.spec.tasks import Task
-from search.trial.data.own import class_name, is_own, value_of
+from search.trial.data.own import class_names, is_own, value_of
 from search.trial.data.tables import DataError, Table, read_table
 from search.trial.grammar import generate
 
@@ -89,13 +89,12 @@ def _labels(table: Table, task: Task) -> NDArray[np.generic]:
 
 
 def _own_labels(table: Table, task: Task) -> NDArray[np.generic]:
-    rows = range(len(table.column(task.label)))
     if task.classes is None:
+        rows = range(len(table.column(task.label)))
         return np.array([value_of(table, task.label, row) for row in rows], dtype=np.float32)
     numbers = {name: number for number, name in enumerate(task.classes)}
     labels = []
-    for row in rows:
-        name = class_name(table, task.label, row)
+    for row, name in enumerate(class_names(table, task.label)):
         if name not in numbers:
             raise DataError(
                 f"row {row + 1} of {table.name}: {task.label} is {name!r}, a class that does not "

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.exceptions import StorageInternalError
 
 from search.engine.core import SAVE_SECONDS
 from search.engine.simulate import simulate
@@ -188,3 +189,21 @@ def test_a_grid_holds_each_schedule_once_and_ends_like_any_search(
     assert engine.spent == "every configuration of the grid was tried"
     assert engine.ending is None
     assert {trial.state for trial in record.trials} <= {"complete", "pruned"}
+
+
+def test_a_database_that_is_away_between_rungs_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = engine_on(new_study(tmp_path), trials=1, pruner=NONE)
+    assert engine.ask(0.0) is not None
+
+    def away(study: SearchStudy, seconds: float) -> None:
+        raise StorageInternalError("server closed the connection unexpectedly")
+
+    with monkeypatch.context() as change:
+        change.setattr(SearchStudy, "seconds", property(lambda study: 0.0, away))
+        for seconds in range(10, 200, 10):
+            assert not engine.exhausted(float(seconds))
+    for seconds in range(200, 300, 10):
+        assert not engine.exhausted(float(seconds))
+    assert reopened(tmp_path).seconds >= 290.0 - SAVE_SECONDS

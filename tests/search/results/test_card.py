@@ -52,6 +52,10 @@ def test_what_it_says_of_loading_is_python(form: str, study: Maker, trial: Maker
     code = text.split("```python\n")[1].split("```")[0]
     compile(code, "card", "exec")
     assert "base_model" not in text.split("---")[1]
+    assert "ignore_mismatched_sizes" not in code
+    # What a merged model's files hold is its own head.
+    another = card(record, trial(0), [], Facts(form, 2, None, None, None, other_head=True))
+    assert ("ignore_mismatched_sizes=True" in another) == (form != "merged")
 
 
 def test_names_of_classes_are_text_in_the_code(study: Maker, trial: Maker) -> None:

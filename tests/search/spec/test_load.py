@@ -208,7 +208,14 @@ def test_layers_can_be_chosen_by_number(tmp_path: Path) -> None:
 
 def test_numbers_are_yaml_1_2_s(tmp_path: Path) -> None:
     path = changed(tmp_path)
-    for text, value in (("1e-3", 1e-3), ("12", 12), ("1_000", 1000), ("-4", -4), ("1.", 1.0)):
+    for text, value in (
+        ("1e-3", 1e-3),
+        ("12", 12),
+        ("1_000", 1000),
+        ("-4", -4),
+        ("1.", 1.0),
+        ("010", 10),
+    ):
         read = yaml.load(text, Loader=Loader)
         assert (read, type(read)) == (value, type(value))
     assert load_space(path, ["budget.hours=1.5"]).space.budget.hours == 1.5

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from search.spec.tasks import TASKS, Task
-from search.trial.backbone import load_classifier, most_tokens
+from search.trial.backbone import load_classifier, most_tokens, other_head
 from search.trial.places import NotFound, check_model
 from tests.conftest import MINILM
 from tests.tiny_models import tiny_model
@@ -25,14 +27,19 @@ def saved(folder: Path, kind: str) -> Path:
 
 def head_of(model: nn.Module) -> dict[str, torch.Tensor]:
     return {
-        name: p for name, p in model.named_parameters() if name.startswith(("classifier.", "score"))
+        name: p
+        for name, p in model.named_parameters()
+        if name.startswith(("classifier.", "classification_head.", "score"))
     }
 
 
-@pytest.mark.parametrize("kind", ["bert", "roberta", "deberta-v2", "llama"])
+@pytest.mark.parametrize(
+    ("kind", "spread"),
+    [("bert", 0.02), ("roberta", 0.02), ("deberta-v2", 0.02), ("llama", 0.02), ("t5", 0.25)],
+)
 @pytest.mark.parametrize("task", [TASKS["rte"], THREE])
 def test_a_head_that_comes_with_the_model_is_drawn_anew(
-    kind: str, task: Task, tmp_path: Path
+    kind: str, spread: float, task: Task, tmp_path: Path
 ) -> None:
     place = saved(tmp_path, kind)
     old: Any = tiny_model(kind)
@@ -43,7 +50,7 @@ def test_a_head_that_comes_with_the_model_is_drawn_anew(
         assert torch.equal(parameter, head_of(again)[name])
         if name.endswith("weight"):
             assert not torch.equal(parameter, head_of(other)[name])
-            assert parameter.std().item() == pytest.approx(0.02, rel=0.5)
+            assert parameter.std().item() == pytest.approx(spread, rel=0.5)
             kept = old.get_parameter(name)
             assert parameter.shape != kept.shape or not torch.equal(parameter, kept)
         else:
@@ -93,3 +100,31 @@ def test_a_folder_without_weights_is_told_before_anything_is_loaded(tmp_path: Pa
     (place / "model.safetensors").unlink()
     with pytest.raises(NotFound, match=r"holds no weights \(\*.safetensors or pytorch_model"):
         check_model(str(place))
+
+
+def test_a_head_that_a_model_was_pretrained_with_stays(tmp_path: Path) -> None:
+    place = saved(tmp_path, "modernbert")
+    old: Any = tiny_model("modernbert")
+    weights = load_file(place / "model.safetensors")
+    # As of a checkpoint that has been a masked language model.
+    kept = {name: w for name, w in weights.items() if not name.startswith("classifier")}
+    save_file(kept, place / "model.safetensors", {"format": "pt"})
+    model = load_classifier(str(place), TASKS["rte"], 1)
+    assert torch.equal(model.get_parameter("head.dense.weight"), old.head.dense.weight)
+    assert not torch.equal(model.get_parameter("classifier.weight"), old.classifier.weight)
+
+
+def test_a_backbone_whose_files_do_not_fit_its_config_is_refused(tmp_path: Path) -> None:
+    place = saved(tmp_path, "bert")
+    config = json.loads((place / "config.json").read_text())
+    config["max_position_embeddings"] *= 2
+    (place / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=r"position_embeddings.weight has another shape"):
+        load_classifier(str(place), TASKS["rte"], 0)
+
+
+def test_a_head_of_another_size_is_known_before_it_is_loaded(tmp_path: Path) -> None:
+    place = str(saved(tmp_path, "bert"))
+    assert not other_head(place, 2)
+    assert other_head(place, 3)
+    assert not other_head(MINILM, 3)
