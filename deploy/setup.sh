@@ -13,5 +13,5 @@ if ! python3 -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>
     exit 1
 fi
 python3 -m venv "$AFLORA_VENV"
-"$AFLORA_VENV/bin/pip" install --quiet --constraint constraints.txt --editable '.[cluster,postgres]'
+"$AFLORA_VENV/bin/pip" install --quiet --constraint constraints.txt --editable '.[cluster,postgres,quickstart]'
 echo "$lock" >"$AFLORA_VENV/.lock"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -13,6 +14,7 @@ from search.spec import LoadedSpace, Mistake, SpecError
 if TYPE_CHECKING:
     from search.engine.capacity import Capacity
     from search.engine.runs import Run
+    from search.store import Store
 
 
 def check_options(options: argparse.Namespace) -> None:
@@ -119,6 +121,26 @@ def check_machine(loaded: LoadedSpace, options: argparse.Namespace) -> None:
     if loaded.space.resources.cpu > cpus:
         what = f"a trial takes {loaded.space.resources.cpu:g} CPUs, this machine has {cpus}"
         raise loaded.error(Mistake("resources.cpu", what))
+
+
+def check_storage(run: Run, store: Store, plan: Mapping[str, Any] | None) -> None:
+    """Machines that a cluster starts later must find the run's checkpoints too.
+
+    Args:
+        run: that is to begin or to go on.
+        store: where its checkpoints lie.
+        plan: of the cluster whose head this is; None where it is none.
+    """
+    from search.store import same_place
+
+    provider = (plan or {}).get("provider", {}).get("type", "local")
+    if provider == "local" or not same_place(store, run.root):
+        return
+    what = (
+        f"is the run directory, {run.root}, which the machines that this cluster starts do not "
+        "reach; take one that all nodes reach (--storage s3://bucket/runs, --storage /shared/runs)"
+    )
+    raise SpecError("the cluster", [Mistake("storage", what)])
 
 
 def check_capacity(loaded: LoadedSpace, capacity: Capacity) -> None:

@@ -13,6 +13,7 @@ from rich.console import Console
 from search.console.live import LiveView, Watched
 from search.console.plain import PlainView
 from search.console.summary import print_overview, print_summary
+from search.console.terminal import redraws
 from search.engine.checkpoints import Checkpoints
 from search.engine.core import Engine
 from search.engine.fleet import Fleet
@@ -183,7 +184,7 @@ class Driver:
         return Followed(opener, part.engine.record)
 
     def _view(self) -> PlainView | LiveView:
-        if not self._console.is_terminal:
+        if not redraws(self._console):
             names = [part.task.name for part in self._parts]
             return PlainView(tuple(self._loaded.space.objectives), names, since=self._since)
         return LiveView(

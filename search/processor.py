@@ -35,15 +35,17 @@ def bf16_slowdown() -> float:
         torch.set_num_threads(threads)
 
 
-def idle_gpu(wanted: float) -> str | None:
-    """What is to be said where trials leave this machine's GPU alone, or None.
+def idle_gpu(wanted: float, there: float | None = None) -> str | None:
+    """What is to be said where trials leave GPUs alone, or None.
 
     Args:
         wanted: GPUs of a trial.
+        there: GPUs of the cluster's largest node; None where trials run on this machine.
     """
-    if wanted or not torch.cuda.is_available():
+    if wanted or not (torch.cuda.is_available() if there is None else there):
         return None
+    whose = "this machine has a GPU" if there is None else "the cluster has GPUs"
     return (
-        "resources.gpu is 0: trials train on the CPU, though this machine has a GPU; "
+        f"resources.gpu is 0: trials train on the CPU, though {whose}; "
         "--set resources.gpu=1 gives each trial one"
     )

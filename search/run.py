@@ -28,9 +28,11 @@ from search.checks import (  # noqa: E402
     check_same_space,
     check_same_tasks,
     check_schedules,
+    check_storage,
 )
 from search.console.encoding import make_legible  # noqa: E402
 from search.console.startup import Startup  # noqa: E402
+from search.console.terminal import console_on  # noqa: E402
 from search.environment import INTERRUPTED, WRONG_INPUT  # noqa: E402
 from search.spec import LoadedSpace, Mistake, SpecError, load_space  # noqa: E402
 from search.spec.section import NAME  # noqa: E402
@@ -42,8 +44,6 @@ if TYPE_CHECKING:
     from search.spec.schema import Confirm
     from search.store import Store
     from search.trial.delivery import Delivery
-
-PLAIN_WIDTH = 120
 
 
 def parser() -> argparse.ArgumentParser:
@@ -114,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     # Of a dry run standard output is the space, for a file or another program.
     stream = sys.stderr if options.dry_run else sys.stdout
-    console = Console(file=stream, width=None if stream.isatty() else PLAIN_WIDTH)
+    console = console_on(stream)
     startup = Startup(console)
     from search.engine.runs import Run
     from search.stored import check_unused, fetch_run, open_store
@@ -212,7 +212,9 @@ def _search(
     with startup.step("comparing the nodes"):
         check_nodes()
     wanted = loaded.space.resources
-    slots = Capacity(wanted.of_ray, None if place.own else read_plan())
+    plan = None if place.own else read_plan()
+    check_storage(run, store, plan)
+    slots = Capacity(wanted.of_ray, plan)
     check_capacity(loaded, slots)
     # A Ray of our own is this machine, which has just read the model.
     backbone = None
@@ -221,7 +223,7 @@ def _search(
             backbone = deliver(loaded)
     for note in dict.fromkeys(note for space in spaces for note in space.notes):
         print(note)
-    if place.own and (idle := idle_gpu(wanted.gpu)) is not None:
+    if (idle := idle_gpu(wanted.gpu, None if place.own else slots.most_of("GPU"))) is not None:
         print(idle)
     if place.own and not wanted.gpu and loaded.space.train.precision == "bf16":
         with startup.step("timing bf16 on this processor"):

@@ -22,6 +22,7 @@ from search.console.encoding import make_legible  # noqa: E402
 from search.console.live import LiveView, Watched  # noqa: E402
 from search.console.plain import PlainView  # noqa: E402
 from search.console.summary import print_overview, print_summary  # noqa: E402
+from search.console.terminal import console_on, redraws  # noqa: E402
 from search.engine.runs import Run  # noqa: E402
 from search.engine.study import SearchStudy  # noqa: E402
 from search.environment import INTERRUPTED, WRONG_INPUT  # noqa: E402
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _watch_there(options.run, Path(options.cluster))
     make_legible()
     root = Path(options.run).absolute()
-    console = Console()
+    console = console_on(sys.stdout)
     try:
         run = Run.at(root)
         if not run.begun:
@@ -114,7 +115,7 @@ def _watch(run: Run, studies: Sequence[SearchStudy], console: Console) -> None:
         cut = "No driver works on this run; search.run --resume goes on with it."
         console.print(over if all(map(_is_over, studies)) else cut)
         return
-    if console.is_terminal:
+    if redraws(console):
         with _live_view(studies, console):
             while _is_led(run):
                 time.sleep(LOOK_SECONDS)

@@ -22,6 +22,7 @@ from search.console.progress import Progress, overall, progress_of
 from search.console.rows import Rows, share
 from search.console.running_table import Running, running_table
 from search.console.tasks_table import tasks_table
+from search.console.terminal import in_foreground
 from search.record import StudyRecord, TrialRecord
 from search.results.places import places_of
 from search.results.units import running_time
@@ -200,7 +201,7 @@ class LiveView:
 @contextmanager
 def _without_echo_of_control_keys() -> Iterator[None]:
     """The terminal would print ^C into the panel, which then cannot be wiped whole."""
-    if not sys.stdin.isatty():
+    if not in_foreground():
         yield
         return
     before = termios.tcgetattr(sys.stdin)
@@ -210,7 +211,9 @@ def _without_echo_of_control_keys() -> Iterator[None]:
     try:
         yield
     finally:
-        termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
+        # Whoever was put into the background meanwhile leaves the terminal to the shell.
+        if in_foreground():
+            termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
 
 
 def _front(study: StudyRecord, room: Rows, width: int, wide: bool) -> list[RenderableType]:

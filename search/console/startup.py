@@ -12,6 +12,7 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from search.console.plain import stamped
+from search.console.terminal import redraws
 from search.results.units import running_time
 
 # What took longer is left standing with its time when it is over.
@@ -36,7 +37,7 @@ class Startup:
     def step(self, what: str) -> Iterator[None]:
         """Say what the code below does, for example ``starting Ray``."""
         console = self._console
-        if not console.is_terminal or console.is_dumb_terminal:
+        if not redraws(console):
             print(stamped(time.time() - self.since, what), file=console.file, flush=True)
             yield
             return

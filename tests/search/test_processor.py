@@ -28,3 +28,8 @@ def test_a_gpu_that_no_trial_uses_is_told_of(monkeypatch: pytest.MonkeyPatch) ->
     assert "--set resources.gpu=1" in str(idle_gpu(0))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert idle_gpu(0) is None
+    # Where trials run elsewhere, what this machine has does not matter.
+    assert "the cluster has GPUs" in str(idle_gpu(0, 1.0))
+    assert idle_gpu(0.5, 1.0) is None
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert idle_gpu(0, 0.0) is None
