@@ -38,6 +38,9 @@ from search.spec import LoadedSpace, Mistake, SpecError, load_space  # noqa: E40
 from search.spec.section import NAME  # noqa: E402
 from search.spec.tasks import Task  # noqa: E402
 
+#: Names a storage for runs whose space says nothing of it, as the head of a cluster may.
+STORAGE = "AFLORA_STORAGE"
+
 if TYPE_CHECKING:
     from search.engine.runs import Run
     from search.part import Part
@@ -121,6 +124,9 @@ def _run(options: argparse.Namespace) -> int:
 
     check_options(options)
     loaded = load_space(options.space, options.overrides, resumed=options.resume)
+    if loaded.space.storage is None and os.environ.get(STORAGE):
+        options.overrides.append(f"storage={os.environ[STORAGE]}")
+        loaded = load_space(options.space, options.overrides, resumed=options.resume)
     check_machine(loaded, options)
     if len(loaded.space.task_names) == 1:
         loaded = loaded.for_task(*loaded.space.task_names)

@@ -30,6 +30,18 @@ def test_options_that_exclude_one_another_are_named(
     assert f"{named}: cannot go together; leave one out" in refused(capsys, *options)
 
 
+def test_a_head_may_name_the_storage_of_runs_that_have_none(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "runs" / "mine"
+    inside = f"{out / 'there' / 'mine'} lies inside the run directory {out}"
+    monkeypatch.setenv("AFLORA_STORAGE", str(out / "there"))
+    assert inside in refused(capsys, "--out", str(out))
+    # What the command or the space says wins.
+    monkeypatch.setenv("AFLORA_STORAGE", str(tmp_path / "elsewhere"))
+    assert inside in refused(capsys, "--out", str(out), "--storage", str(out / "there"))
+
+
 @pytest.mark.parametrize("option", ["--attach", "--stop"])
 def test_what_is_of_a_cluster_wants_one(
     capsys: pytest.CaptureFixture[str],
