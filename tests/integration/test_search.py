@@ -168,7 +168,7 @@ def test_a_finished_run_goes_on_with_a_larger_budget_and_is_confirmed(finished: 
     for change, told in (
         ("train.steps=5", "train: was"),
         # It would wait for a machine that has one.
-        ("resources.cpu=1000", "resources.cpu: a trial takes 1000 CPUs, the largest node has "),
+        ("resources.cpu=1000", "a trial takes 1000 CPUs, the largest node has "),
     ):
         refused = subprocess.run(
             [*again, f"--set={change}"], cwd=ROOT, capture_output=True, text=True, check=False
