@@ -7,8 +7,8 @@ answered by the nearest configuration of TABLE that is still unused. Asked is ho
 each way takes to reach the hypervolume that random search without pruning has after 60 complete
 trials, and 95 and 99 % of it. Compared are random search, NSGA-II, TPE with and without Pareto
 pruning, what SPACE asks for, stock ``OptunaSearch`` on all objectives and with ``ASHAScheduler`` on
-the score, and random
-search with Syne Tune's MO-ASHA, left out unless ``pip install --no-deps syne-tune`` put it here.
+the score, and random search with Syne Tune's MO-ASHA, left out unless ``pip install --no-deps
+syne-tune`` put it here.
 """
 
 from __future__ import annotations

@@ -219,18 +219,20 @@ class _Exporting:
         from search.trial.exported import check, read, write
 
         write(self._trained, form, folder)
-        measured, rows = None, None
+        measured, rows, other = None, None, False
         if self._selection is not None:
             rows = len(self._selection)
             model = read(self._trained, form, folder)
             measured = check(self._trained, model, self._selection, self._trial.measures)
+            # Who does not check may have no model at hand to ask.
+            other = other_head(self._study.model, self._task.labels)
         facts = Facts(
             form,
             self._task.labels,
             measured,
             rows,
             self._loaded.space.data.path,
-            other_head(self._study.model, self._task.labels),
+            other,
         )
         confirmations = read_confirmations(self._directory.root)
         text = card(self._study, self._trial, confirmations, facts)

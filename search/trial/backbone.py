@@ -21,6 +21,9 @@ from aflora.roles import head_modules
 from search.spec.tasks import Task
 from search.trial.places import locate, patience_for, within
 
+# Names of the tables of positions that are learnt one by one.
+_OF_POSITIONS = ("position_embeddings", "wpe", "embed_positions")
+
 
 def read_config(model: str) -> PreTrainedConfig:
     """The model's config.
@@ -135,9 +138,6 @@ def most_tokens(model: str) -> int | None:
             first = getattr(module, "offset", 0 if padding is None else padding + 1)
             return int(module.num_embeddings - first)
     return None
-
-
-_OF_POSITIONS = ("position_embeddings", "wpe", "embed_positions")
 
 
 def empty_classifier(config: PreTrainedConfig, task: Task) -> nn.Module:

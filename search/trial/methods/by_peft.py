@@ -36,6 +36,8 @@ _NOT_HERE = {
     "XLORA": "it mixes adapters that were trained before",
 }
 _TYPES = {name.value: config for name, config in peft.PEFT_TYPE_TO_CONFIG_MAPPING.items()}
+# Parameters of two axes that scale what a layer computes and begin at a constant.
+_GAINS = ("ia3_l", "boft_s", "randlora_gamma")
 
 
 class PeftMethod(Method):
@@ -122,10 +124,6 @@ class VeRAMethod(PeftMethod):
             target_modules=targets_of(model, self.settings.modules),
             modules_to_save=head_modules(model),
         )
-
-
-# Parameters of two axes that scale what a layer computes and begin at a constant.
-_GAINS = ("ia3_l", "boft_s", "randlora_gamma")
 
 
 class OtherMethod(PeftMethod):
