@@ -7,7 +7,6 @@ import math
 import threading
 from collections.abc import Callable, Sequence
 
-from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 
 from search.engine.budget import BudgetWatch, Ending
@@ -17,11 +16,9 @@ from search.engine.ledger import Ledger
 from search.engine.policy import Decision, Policy, Proposal
 from search.engine.pruners.judge import Judge
 from search.engine.study import SearchStudy
+from search.engine.worked import WorkedTime
 from search.record import Rung, RungReport, StudyRecord, TrialRecord
 from search.spec.nodes import method_of
-
-# How much of the hours that were worked may be forgotten when a driver is killed.
-SAVE_SECONDS = 30.0
 
 
 class Engine:
@@ -38,12 +35,10 @@ class Engine:
     """
 
     def __init__(self, study: SearchStudy, policy: Policy, judge: Judge | None, now: float) -> None:
-        self._study = study
         self._policy = policy
         self._judge = judge
         self._names = list(study.header.objectives)
-        self._since = now
-        self._seconds_before = study.seconds
+        self._worked = WorkedTime(study, now)
         self._lock = threading.RLock()
         self._ledger = Ledger(study, policy.limits)
         self._watch = BudgetWatch(policy.budget, self._names)
@@ -57,7 +52,6 @@ class Engine:
         self._spent: str | None = None
         # Once set nothing can begin, go on or be promoted any more: then no limit ends it early.
         self._done = False
-        self._saved = now
         self._recall()
 
     def _recall(self) -> None:
@@ -132,7 +126,7 @@ class Engine:
 
     def seconds(self, now: float) -> float:
         """Wall-clock seconds spent on the study, those of earlier drivers included."""
-        return self._seconds_before + now - self._since
+        return self._worked.seconds(now)
 
     def trial_seconds(self) -> float:
         """Seconds of all trials, added up; of one that trains, up to its last rung."""
@@ -147,8 +141,8 @@ class Engine:
                 self._done = self._next_promotion() is None
         self._check_budget(now)
         with self._lock:
-            if now - self._saved >= SAVE_SECONDS:
-                self._save_time_if_possible(now)
+            if self._worked.is_due(now):
+                self._worked.save_if_possible(now)
             return self._done or self.stopping or (self._ending is not None and idle)
 
     @property
@@ -258,8 +252,8 @@ class Engine:
                 self._fail(number, broken, now)
                 return "stop"
             self._ledger.rung(number, dataclasses.replace(report, rung=rung))
-            if now - self._saved >= SAVE_SECONDS:
-                self.save_time(now)
+            if self._worked.is_due(now):
+                self._worked.save(now)
             if self._judge is not None:
                 self._judge.add(number, rung, method_of(trial.settings))
             if rung.step >= report.total_steps:
@@ -362,7 +356,7 @@ class Engine:
         if self._judge is not None and ended.trial.rungs:
             self._judge.ended(number, state == TrialState.COMPLETE)
         self._watch.ended(ended.trial, self._ledger.reference)
-        self.save_time(max(now, self._since))
+        self._worked.save(now)
 
     # Ending
 
@@ -387,19 +381,4 @@ class Engine:
                     if self._promotes(trial):
                         reason = f"{trial.reason}; paused there and never promoted"
                         self._finish(trial.number, TrialState.PRUNED, now, reason)
-            self.save_time(now)
-
-    def _save_time_if_possible(self, now: float) -> None:
-        """As :meth:`save_time`; a database that is away for a while is asked again later.
-
-        What comes to an end while it is away cannot wait, and ends the search.
-        """
-        try:
-            self.save_time(now)
-        except StorageInternalError:
-            self._saved = now
-
-    def save_time(self, now: float) -> None:
-        """Write down how long drivers have worked on the study."""
-        self._study.seconds = self.seconds(now)
-        self._saved = now
+            self._worked.save(now)

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from optuna.exceptions import StorageInternalError
 
-from search.engine.core import SAVE_SECONDS
 from search.engine.simulate import simulate
 from search.engine.study import SearchStudy
+from search.engine.worked import SAVE_SECONDS
 from search.record import Rung, RungReport
 from search.spec.distributions import Branch, Choice, Constant, Float, Group
 from search.spec.relations import Length

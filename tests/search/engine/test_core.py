@@ -178,7 +178,7 @@ def test_the_budget_of_hours_adds_up_over_drivers(tmp_path: Path) -> None:
     budget = Budget(trials=100, hours=1)
     first = engine_on(new_study(tmp_path), budget=budget)
     assert first.ask(10.0) is not None
-    first.save_time(1800.0)
+    assert not first.exhausted(1800.0)
     second = engine_on(SearchStudy.open(tmp_path / "study.db"), budget=budget, now=10_000.0)
     assert second.ask(10_001.0) is not None
     assert second.ending is None
