@@ -10,25 +10,20 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from search import environment
 
 environment.prepare()
 
 import yaml  # noqa: E402 - libraries read the environment when they are imported
-from rich.console import Console  # noqa: E402
 
 from search.checks import (  # noqa: E402
-    check_capacity,
-    check_engine,
     check_machine,
     check_options,
     check_places,
     check_same_space,
     check_same_tasks,
-    check_schedules,
-    check_storage,
 )
 from search.console.encoding import make_legible  # noqa: E402
 from search.console.startup import Startup  # noqa: E402
@@ -36,17 +31,12 @@ from search.console.terminal import console_on  # noqa: E402
 from search.environment import INTERRUPTED, WRONG_INPUT  # noqa: E402
 from search.spec import LoadedSpace, Mistake, SpecError, load_space  # noqa: E402
 from search.spec.section import NAME  # noqa: E402
-from search.spec.tasks import Task  # noqa: E402
+
+if TYPE_CHECKING:
+    from search.trial.preflight import Size
 
 #: Names a storage for runs whose space says nothing of it, as the head of a cluster may.
 STORAGE = "AFLORA_STORAGE"
-
-if TYPE_CHECKING:
-    from search.engine.runs import Run
-    from search.part import Part
-    from search.spec.schema import Confirm
-    from search.store import Store
-    from search.trial.delivery import Delivery
 
 
 def parser() -> argparse.ArgumentParser:
@@ -120,6 +110,7 @@ def _run(options: argparse.Namespace) -> int:
     console = console_on(stream)
     startup = Startup(console)
     from search.engine.runs import Run
+    from search.searching import Wanted, material, search
     from search.stored import check_unused, fetch_run, open_store
 
     check_options(options)
@@ -152,133 +143,20 @@ def _run(options: argparse.Namespace) -> int:
         run.check_new()
         check_unused(run, store)
 
+    wanted = Wanted(
+        loaded, run, store, options.resume, options.address, options.local, _again(options),
+        console, startup,
+    )  # fmt: skip
+    if options.dry_run:
+        _print_dry_run(loaded, *material(wanted).sizes)
+        return 0
     with ExitStack() as held:
         try:
-            return _search(options, loaded, run, store, startup, console, held)
+            return search(wanted, held)
         except SpecError as error:
             # Told before Ray is left, which may still be starting.
             print(error, file=sys.stderr, flush=True)
             return WRONG_INPUT
-
-
-def _search(
-    options: argparse.Namespace,
-    loaded: LoadedSpace,
-    run: Run,
-    store: Store,
-    startup: Startup,
-    console: Console,
-    held: ExitStack,
-) -> int:
-    """Check what needs torch, and search; what is entered into ``held`` is left by the caller."""
-    from search.engine.runs import RunLock
-    from search.stored import check_unused
-
-    if options.resume and not options.dry_run:
-        held.enter_context(RunLock(run))
-    ray = None
-    if not options.dry_run:
-        with startup.step("loading Ray"):
-            from search.engine.where import connecting
-        # Its processes start while this one loads what the checks need.
-        ray = held.enter_context(connecting(options.address, options.local))
-    with startup.step("loading torch and transformers"):
-        from search.loading import deliver, prepare_data, read_task
-        from search.trial.preflight import smallest_and_largest
-    if ray is not None and ray.done():
-        ray.result()  # an address where nothing answers is known by now
-    spaces = [loaded.for_task(name) for name in run.tasks]
-    with startup.step("trying sampler and pruner"):
-        for space in spaces:
-            check_engine(space)
-    with startup.step(f"fitting every method to {loaded.space.model}"):
-        tasks = [read_task(space) for space in spaces]
-        sizes = [smallest_and_largest(*one) for one in _differing(spaces, tasks)]
-    data = []
-    for space, task in zip(spaces, tasks, strict=True):
-        with startup.step(f"reading and tokenising {task.name}"):
-            data.append(prepare_data(space, task))
-        check_schedules(space, len(data[-1].train))
-    if ray is None:
-        _print_dry_run(loaded, *sizes[0])
-        return 0
-
-    with startup.step("loading the engine"):
-        from search.driver import Driver, deposed_by_another
-        from search.engine.capacity import Capacity, read_plan
-        from search.engine.checkpoints import Checkpoints
-        from search.engine.snapshots import Snapshots
-        from search.nodes import check_nodes, check_shared
-        from search.part import Part, seconds_worked, write_space
-        from search.processor import idle_gpu
-        from search.store import same_place
-
-    with startup.step("starting Ray" if options.local else "looking for Ray, or starting it"):
-        place = ray.result()
-    with startup.step("comparing the nodes"):
-        check_nodes()
-    wanted = loaded.space.resources
-    plan = None if place.own else read_plan()
-    check_storage(run, store, plan)
-    slots = Capacity(wanted.of_ray, plan)
-    check_capacity(loaded, slots)
-    # A Ray of our own is this machine, which has just read the model.
-    backbone = None
-    if not place.own:
-        with startup.step(f"handing {loaded.space.model} to the nodes"):
-            backbone = deliver(loaded)
-    for note in dict.fromkeys(note for space in spaces for note in space.notes):
-        print(note)
-    if (idle := idle_gpu(wanted.gpu, None if place.own else slots.most_of("GPU"))) is not None:
-        print(idle)
-    if place.own and not wanted.gpu and loaded.space.train.precision == "bf16":
-        with startup.step("timing bf16 on this processor"):
-            slow = _bf16_warning()
-        if slow is not None:
-            print(slow)
-    print(f"Running trials {place.why}; {slots()} at a time.", flush=True)
-    if not options.resume:
-        held.enter_context(RunLock(run))
-        run.check_new()
-        check_unused(run, store)
-        write_space(loaded, run.directory)
-    with startup.step("opening the study"):
-        check_shared(store)
-        studies = run.studies
-        worked = seconds_worked(run)
-        parts = [
-            Part(space, task, rows, studies[task.name], store, worked)
-            for space, task, rows in zip(spaces, tasks, data, strict=True)
-        ]
-        if options.resume:
-            there = Checkpoints(store)
-            for part in parts:
-                part.catch_up(there)
-    snapshots = None
-    if not same_place(store, run.root):
-        snapshots = Snapshots(run, store, deposed_by_another(parts))
-    driver = Driver(
-        loaded, run, parts, store, snapshots, slots, place.why, console, backbone,
-        _again(options), startup.since,
-    )  # fmt: skip
-    status = driver.run()
-    if loaded.space.confirm is not None and driver.ended_by_itself:
-        # One task that came to nothing is no reason not to confirm the others.
-        return max(status, _confirm(run, store, parts, loaded.space.confirm, backbone))
-    return status
-
-
-def _bf16_warning() -> str | None:
-    """What is to be said of bf16 on this processor, or None."""
-    from search.processor import SLOW, bf16_slowdown
-
-    slowdown = bf16_slowdown()
-    if slowdown <= SLOW:
-        return None
-    return (
-        f"train.precision: bf16 takes {slowdown:.0f} times as long as fp32 on this processor, "
-        "which has no instructions for it; --set train.precision=fp32 does without"
-    )
 
 
 def _on_cluster(options: argparse.Namespace, loaded: LoadedSpace, root: Path) -> int | None:
@@ -307,40 +185,6 @@ def _on_cluster(options: argparse.Namespace, loaded: LoadedSpace, root: Path) ->
     return act(errand, launcher, lambda text: print(text, end="", flush=True))
 
 
-def _confirm(
-    run: Run, store: Store, parts: Sequence[Part], wanted: Confirm, backbone: Delivery | None
-) -> int:
-    from search.confirming import (
-        Confirming,
-        confirm,
-        copied_to,
-        worth_confirming,
-        write_confirmed,
-    )
-
-    made, whole = [], True
-    for part in parts:
-        try:
-            made.append(Confirming(*part.searched, part.engine.record(), wanted))
-        # What is damaged of one task is no reason not to confirm the others.
-        except SpecError as error:
-            print(error, file=sys.stderr)
-            whole = False
-    found = worth_confirming(made)
-    if found:
-        whole = confirm(found, backbone, copied_to(store, run)) and whole
-        whole = write_confirmed(run, store, found) and whole
-    return 0 if whole else 1
-
-
-def _differing(
-    spaces: Sequence[LoadedSpace], tasks: Sequence[Task]
-) -> list[tuple[LoadedSpace, Task]]:
-    """A task of every search tree: what does not fit the model does not fit it on any task."""
-    found = {id(space.tree): (space, task) for space, task in zip(spaces, tasks, strict=True)}
-    return list(found.values())
-
-
 def _again(options: argparse.Namespace) -> str:
     """The command that goes on with this run; who handed it to a cluster knows it better."""
     if "AFLORA_SEARCH_AGAIN" in os.environ:
@@ -359,7 +203,7 @@ def _again(options: argparse.Namespace) -> str:
     return shlex.join(words)
 
 
-def _print_dry_run(loaded: LoadedSpace, smallest: Any, largest: Any) -> None:
+def _print_dry_run(loaded: LoadedSpace, smallest: Size, largest: Size) -> None:
     from search.results.units import readable
     from search.spec.settings import TrialSettings
 

@@ -13,7 +13,7 @@ from search import confirming, driver
 from search.confirming import Confirming
 from search.engine.runs import Run
 from search.part import write_space
-from search.run import _confirm
+from search.searching import confirm_all
 from search.spec import LoadedSpace
 from search.spec.schema import Confirm
 from search.store import Store
@@ -74,6 +74,6 @@ def test_a_damaged_training_of_one_task_keeps_no_other_from_being_confirmed(
     monkeypatch.setattr(confirming, "worth_confirming", list)
     monkeypatch.setattr(confirming, "confirm", confirm)
     monkeypatch.setattr(confirming, "write_confirmed", lambda *all_of_it: True)
-    assert _confirm(run, Store.at(run.root), parts, Confirm(), None) == 1
+    assert confirm_all(run, Store.at(run.root), parts, Confirm(), None) == 1
     assert begun == [[task for task in run.tasks if task != "rte"]]
     assert "delete that file and it is trained again" in capsys.readouterr().err
