@@ -33,16 +33,19 @@ def prepare_data(loaded: LoadedSpace, task: Task) -> TaskData:
     """The data, split and tokenised.
 
     Raises:
-        SpecError: the data cannot be found or used, or a row is longer than the model takes.
+        SpecError: model or data cannot be found or used, or a row is longer than the model takes.
     """
     space = loaded.space
+    try:
+        most = most_tokens(space.model)
+    except NotFound as error:
+        raise loaded.error(Mistake("model", str(error))) from None
     try:
         data = prepare(space, task)
     except (NotFound, DataError) as error:
         raise loaded.error(Mistake("data", str(error))) from None
     splits = (data.train, data.selection, *data.tests.values())
     longest = max(int(np.diff(split.starts).max()) for split in splits)
-    most = most_tokens(space.model)
     if most is not None and longest > most:
         wanted = f"is {space.train.max_length}, and a row has {longest} tokens"
         what = f"{wanted}; {space.model} takes {most}"

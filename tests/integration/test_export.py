@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -179,6 +180,29 @@ def test_before_adapters_are_kept_the_best_is_told_to_have_none(
         status, _, trouble = exported(run, f"--trial={number}", f"--out={tmp_path / 'x'}")
         assert status == 2
         assert f"{number} has no adapter: members of the front keep theirs (none yet; " in trouble
+
+
+def test_an_adapter_leaves_unchecked_where_its_model_is_not(
+    exported: Exporter, finished: Path, tmp_path: Path
+) -> None:
+    members = json.loads((finished / "front.json").read_text())["front"]
+    forms = {"aflora.json": "aflora", "adapter_config.json": "peft"}
+    number, folder, form = next(
+        (member["trial"], finished / member["adapter"], forms[path.name])
+        for member in members
+        for path in (finished / member["adapter"]).iterdir()
+        if path.name in forms
+    )
+    options = [f"--trial={number}", f"--format={form}", f"--set=model={tmp_path / 'nowhere'}"]
+    status, _, trouble = exported(finished, *options, f"--out={tmp_path / 'checked'}")
+    assert status == 2
+    assert re.search(r"model \(--set\): .*nowhere holds no model", trouble), trouble
+    out = tmp_path / "adapter"
+    status, _, trouble = exported(finished, *options, "--unchecked", f"--out={out}")
+    assert status == 0, trouble
+    (weights,) = (path.name for path in folder.glob("*.safetensors"))
+    assert (out / weights).read_bytes() == (folder / weights).read_bytes()
+    assert "Read back" not in (out / "README.md").read_text()
 
 
 def test_an_export_of_nothing_is_told(exported: Exporter, tmp_path: Path) -> None:
