@@ -10,6 +10,7 @@ import yaml
 
 from search.flat import flattened
 from search.spec import LoadedSpace, Mistake, SpecError
+from search.spec.data import PLACES_OF_DATA
 
 if TYPE_CHECKING:
     from search.engine.capacity import Capacity
@@ -57,7 +58,10 @@ def check_same_tasks(loaded: LoadedSpace, run: Run) -> None:
 
 
 def check_same_space(loaded: LoadedSpace, run: Run) -> None:
-    """A study is resumed with the space it was started with; only its budget may differ."""
+    """A study is resumed with the space it was started with: but for its budget, and where it runs.
+
+    Data may lie elsewhere now; that it is the same is checked once it has been read.
+    """
     where_only = {"budget", "confirm", "failures", "resources", "storage", "tracking"}
     changed = []
     for task, directory in run.begun.items():
@@ -74,10 +78,15 @@ def check_same_space(loaded: LoadedSpace, run: Run) -> None:
                 f"is now {wanted.get(key)!r}{of_task}",
             )
             for key in dict.fromkeys([*was, *wanted])
-            if was.get(key) != wanted.get(key)
+            if was.get(key) != wanted.get(key) and not _is_place(key)
         ]
     if changed:
         raise SpecError(f"{loaded.source} does not fit the run to resume", changed)
+
+
+def _is_place(key: str) -> bool:
+    section, _, name = key.partition(".")
+    return section == "data" and name.partition(".")[0] in PLACES_OF_DATA
 
 
 def check_engine(loaded: LoadedSpace) -> None:

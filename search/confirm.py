@@ -25,6 +25,7 @@ from search.engine.run_directory import RunDirectory  # noqa: E402 - see search.
 from search.engine.runs import Run, RunLock  # noqa: E402
 from search.environment import INTERRUPTED, WRONG_INPUT  # noqa: E402
 from search.spec import LoadedSpace, Mistake, SpecError, load_space  # noqa: E402
+from search.spec.data import PLACES_OF_DATA  # noqa: E402
 from search.spec.errors import first_line  # noqa: E402
 from search.spec.schema import LEAST_SEEDS, Confirm  # noqa: E402
 from search.stored import check_current, open_store  # noqa: E402
@@ -150,7 +151,7 @@ def _of_training(key: str, resolved: dict[str, Any]) -> Any:
     """A section without where its data lies, which the fingerprint tells better."""
     section = resolved.get(key)
     if key == "data" and isinstance(section, dict):
-        return {k: v for k, v in section.items() if k not in {"dir", "path", "files"}}
+        return {k: v for k, v in section.items() if k not in PLACES_OF_DATA}
     return section
 
 

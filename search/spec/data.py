@@ -102,6 +102,8 @@ class Data(Section):
 
 
 DATA_SOURCES = ("path", "dir", "files", "generated")
+#: Those that say where data lies, not which it is: that its fingerprint tells.
+PLACES_OF_DATA = frozenset({"path", "dir", "files"})
 SPLITS = ("train", "validation")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from search.checks import check_same_space
 from search.engine.runs import Run
 from search.part import Part, seconds_worked, write_space
-from search.spec import LoadedSpace, load_space
+from search.spec import LoadedSpace, SpecError, load_space
 from search.store import Store
 from search.trial.data import prepare, task_of
 from tests.search.spec.spaces import write
@@ -62,3 +64,28 @@ def test_hours_are_of_the_whole_run(loaded: LoadedSpace, tmp_path: Path) -> None
     assert second.engine.ask(time.time()) is None
     assert second.engine.record().trials == ()
     second.study.close()
+
+
+def test_data_may_lie_elsewhere_when_a_run_goes_on_if_it_is_the_same(
+    loaded: LoadedSpace, tmp_path: Path
+) -> None:
+    run = Run(tmp_path / "run", loaded.space.task_names)
+    run.root.mkdir()
+    write_space(loaded, run.directory)
+    for task in loaded.space.task_names:
+        part_of(loaded, run, task).study.close()
+    moved = tmp_path / "moved"
+    for task in loaded.space.task_names:
+        shutil.copytree(tmp_path / task, moved / task)
+
+    there = load_space(tmp_path / "space.yaml", [f"data.dir={moved}"], resumed=True)
+    check_same_space(there, run)
+    part_of(there, run, "rte").study.close()
+    longer = load_space(tmp_path / "space.yaml", ["train.steps=5"], resumed=True)
+    with pytest.raises(SpecError, match=r"train\.steps: was 4 .* is now 5 \(for cola\)"):
+        check_same_space(longer, run)
+
+    table = pq.read_table(moved / "rte" / "train.parquet")
+    pq.write_table(table.slice(1), moved / "rte" / "train.parquet")
+    with pytest.raises(SpecError, match="is other data than the run was started with"):
+        part_of(there, run, "rte")
