@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = TrialSettings.model_validate(member["params"])
     found = []
     for seed in options.seeds:
-        job = TrialJob(space.model, task, space.train, 1, seed, gpu=space.resources.gpu > 0)
+        job = TrialJob(space.model, task, space.train, 1, seed, gpu=space.resources.gpu)
         measures = measured(job, settings, held_out)
         found.append({"seed": seed, **measures})
         print(f"seed {seed}: accuracy {measures['accuracy']:.4f}, majority {majority:.4f}")

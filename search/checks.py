@@ -132,6 +132,16 @@ def check_machine(loaded: LoadedSpace, options: argparse.Namespace) -> None:
         raise loaded.error(Mistake("resources.cpu", what))
 
 
+def check_gpu(loaded: LoadedSpace) -> None:
+    """A GPU of this machine, which Ray counts by its driver, must be one that torch can use."""
+    import torch
+
+    if loaded.space.resources.gpu and not torch.cuda.is_available():
+        built = f"for CUDA {torch.version.cuda}" if torch.version.cuda else "for CPUs"
+        what = f"this machine has a GPU, but torch {torch.__version__}, built {built}, sees none"
+        raise loaded.error(Mistake("resources.gpu", what))
+
+
 def check_storage(run: Run, store: Store, plan: Mapping[str, Any] | None) -> None:
     """Machines that a cluster starts later must find the run's checkpoints too.
 

@@ -130,11 +130,12 @@ class Confirming:
         from search.trial.training import TrialJob
 
         space = self.loaded.space
-        gpu = space.resources.gpu > 0
-        job = TrialJob(space.model, self.task, space.train, 1, space.seed, gpu=gpu)
-        shared = ray.put(self._data)
         wanted = space.resources
-        remote = ray.remote(train_again).options(
+        job = TrialJob(space.model, self.task, space.train, 1, space.seed, gpu=wanted.gpu)
+        shared = ray.put(self._data)
+        # A process keeps the GPU that it was given first, and what it holds there.
+        made = ray.remote(max_calls=1)(train_again) if wanted.gpu else ray.remote(train_again)
+        remote = made.options(
             num_cpus=wanted.cpu,
             num_gpus=wanted.gpu,
             memory=wanted.of_ray.get("memory"),

@@ -100,7 +100,7 @@ class Part:
             space.pruner.rungs,
             space.seed,
             space.pruner.after_freezing,
-            gpu=space.resources.gpu > 0,
+            gpu=space.resources.gpu,
         )
 
     def catch_up(self, checkpoints: Checkpoints) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 
 import torch
 
@@ -33,6 +34,39 @@ def bf16_slowdown() -> float:
         return seconds(torch.bfloat16) / seconds(torch.float32)
     finally:
         torch.set_num_threads(threads)
+
+
+def slow_bf16(on_gpu: bool) -> str | None:
+    """What is to be said of bf16 on this machine, or None."""
+    if on_gpu:
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return None
+        where = "is slow on this GPU"
+    else:
+        slowdown = bf16_slowdown()
+        if slowdown <= SLOW:
+            return None
+        where = f"takes {slowdown:.0f} times as long as fp32 on this processor"
+    return (
+        f"train.precision: bf16 {where}, which has no instructions for it; "
+        "--set train.precision=fp32 does without"
+    )
+
+
+def shared_gpu(wanted: float, objectives: Collection[str]) -> str | None:
+    """What is to be said where trials share a GPU and are compared by their seconds, or None.
+
+    Args:
+        wanted: GPUs of a trial.
+        objectives: of the search.
+    """
+    timed = [name for name in objectives if name.endswith("_seconds")]
+    if not timed or not 0 < wanted < 1:
+        return None
+    return (
+        f"resources.gpu is {wanted:g}: trials that share a GPU slow one another down, and "
+        f"{timed[0]} is an objective; train_flops in its place does not hang on who else trains"
+    )
 
 
 def idle_gpu(wanted: float, there: float | None = None) -> str | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from search.checks import check_capacity, check_engine, check_schedules, check_storage
+from search.checks import check_capacity, check_engine, check_gpu, check_schedules, check_storage
 from search.console.startup import Startup
 from search.spec import LoadedSpace, SpecError
 from search.spec.schema import Confirm
@@ -172,6 +172,7 @@ def _slots_and_backbone(wanted: Wanted, place: Place) -> tuple[Capacity, Deliver
     slots = Capacity(loaded.space.resources.of_ray, plan)
     check_capacity(loaded, slots)
     if place.own:
+        check_gpu(loaded)
         # It is this machine, which has just read the model.
         return slots, None
     with startup.step(f"handing {loaded.space.model} to the nodes"):
@@ -182,28 +183,17 @@ def _notes(
     wanted: Wanted, spaces: Sequence[LoadedSpace], place: Place, slots: Capacity
 ) -> list[str]:
     """What the user should know before it begins."""
-    from search.processor import idle_gpu
+    from search.processor import idle_gpu, shared_gpu, slow_bf16
 
     space = wanted.loaded.space
+    gpu = space.resources.gpu
     notes: list[str | None] = [*dict.fromkeys(note for each in spaces for note in each.notes)]
-    notes.append(idle_gpu(space.resources.gpu, None if place.own else slots.most_of("GPU")))
-    if place.own and not space.resources.gpu and space.train.precision == "bf16":
-        with wanted.startup.step("timing bf16 on this processor"):
-            notes.append(_bf16_warning())
+    notes.append(idle_gpu(gpu, None if place.own else slots.most_of("GPU")))
+    notes.append(shared_gpu(gpu, space.objectives))
+    if place.own and space.train.precision == "bf16":
+        with wanted.startup.step("trying bf16 on this machine"):
+            notes.append(slow_bf16(gpu > 0))
     return [note for note in notes if note is not None]
-
-
-def _bf16_warning() -> str | None:
-    """What is to be said of bf16 on this processor, or None."""
-    from search.processor import SLOW, bf16_slowdown
-
-    slowdown = bf16_slowdown()
-    if slowdown <= SLOW:
-        return None
-    return (
-        f"train.precision: bf16 takes {slowdown:.0f} times as long as fp32 on this processor, "
-        "which has no instructions for it; --set train.precision=fp32 does without"
-    )
 
 
 def _open_studies(wanted: Wanted, found: Material) -> list[Part]:

@@ -41,5 +41,12 @@ def common_failure(trials: Iterable[TrialRecord], config: Failures) -> str | Non
     ended = [trial for trial in trials if trial.state in {"complete", "pruned", "failed"}]
     if len(ended) < config.give_up or any(trial.state != "failed" for trial in ended):
         return None
-    reasons = {re.sub(r"[0-9.]+", "#", trial.reason or "") for trial in ended}
-    return ended[0].reason if len(reasons) == 1 else None
+    kinds = {_kind(trial.reason or "") for trial in ended}
+    return ended[0].reason if len(kinds) == 1 else None
+
+
+def _kind(reason: str) -> str:
+    """What failures have in common whose numbers differ; of memory also who held it, and units."""
+    if reason.startswith("out of memory"):
+        return reason.partition(":")[0]
+    return re.sub(r"[0-9.]+", "#", reason)

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 # Set before Ray's processes start, so that workers inherit them.
 RAY_ENVIRONMENT: Mapping[str, str] = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Who was given no GPU sees none, and takes no memory of one.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
     # A stopped trial whose thread needs longer than this would make the next one on its process
     # fail unrun.
     "TUNE_FUNCTION_THREAD_TIMEOUT_S": "600",

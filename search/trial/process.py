@@ -21,6 +21,10 @@ def settle(threads: int) -> None:
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     _keep_imports()
+    # The model of the trial before is held by a cycle, and would lie beside that of this one.
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import socket
 import tempfile
 import time
 from collections.abc import Callable
@@ -38,8 +39,11 @@ from search.trial.flops import StepFlops
 from search.trial.ledger import Ledger
 from search.trial.methods import Method, head_parameters, method_for, trainable
 
-# On a CPU larger batches leave the cache and pad more; on a GPU small ones leave it idle.
-EVAL_BATCH = {False: 32, True: 128}
+# On a CPU larger batches leave the cache and pad more; on a GPU small ones leave it idle, but what
+# trains in a few rows at a time may have no room for many.
+_EVAL_ROWS, _EVAL_ROWS_ON_GPU = 32, 128
+# Of the part of a GPU's memory that a trial was given; outside of it lies what CUDA itself needs.
+_OF_ITS_MEMORY = 0.95
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,8 @@ class TrialJob:
         seed: draws the head, the adapter and the order of the data.
         after_freezing: no rung is to be judged before the freezing schedule has begun to act.
         place: folder of the model on this node; None where it is found by its name.
-        gpu: whether it trains on the GPU that Ray has given it; without one it sees all of a node.
+        gpu: the part of a GPU that Ray has given it, in [0, 1], and as much of the memory; 0 trains
+            on the CPU.
     """
 
     model: str
@@ -64,7 +69,7 @@ class TrialJob:
     seed: int
     after_freezing: bool = False
     place: str | None = None
-    gpu: bool = False
+    gpu: float = 0
 
 
 def length_of(train: Train, rows: int) -> Length:
@@ -107,8 +112,11 @@ def run_trial(
     Raises:
         ValueError: the settings do not fit the model.
         MetricError: the output became NaN, or a score is not defined.
+        RuntimeError: it was given a GPU that torch does not see.
     """
     started = time.perf_counter()
+    if job.gpu:
+        _claim_gpu(job.gpu)
     set_seed(job.seed)
     model = load_classifier(job.model, job.task, job.seed, job.place)
     config: Any = model.config
@@ -130,7 +138,6 @@ def run_trial(
         optimizer, math.ceil(job.train.warmup * steps), steps
     )
     with tempfile.TemporaryDirectory(prefix="trial-") as folder:
-        cuda = job.gpu and torch.cuda.is_available()
         rungs = Rungs(
             method,
             ledger,
@@ -145,27 +152,7 @@ def run_trial(
             method=method,
             ledger=ledger,
             model=model,
-            args=TrainingArguments(
-                output_dir=folder,
-                max_steps=steps,
-                per_device_train_batch_size=job.train.batch_size,
-                per_device_eval_batch_size=job.train.eval_batch_size or EVAL_BATCH[cuda],
-                gradient_accumulation_steps=job.train.accumulation,
-                max_grad_norm=method.trainer_clip(job.train.clip),
-                bf16=job.train.precision == "bf16",
-                seed=job.seed,
-                data_seed=job.seed,
-                use_cpu=not cuda,
-                dataloader_pin_memory=cuda,
-                label_names=["labels"],
-                remove_unused_columns=False,
-                report_to=[],
-                disable_tqdm=True,
-                logging_strategy="no",
-                eval_strategy="no",
-                save_strategy="no",
-                save_total_limit=1,
-            ),
+            args=_arguments(job, method, steps, folder),
             train_dataset=TokenDataset(data.train),
             eval_dataset=TokenDataset(data.selection)
             if outputs is None
@@ -186,6 +173,46 @@ def run_trial(
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
+
+
+def _claim_gpu(part: float) -> None:
+    """Keep to a part of the GPU: whoever has the rest must not run out of memory for this trial."""
+    if not torch.cuda.is_available():
+        built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "a build for CPUs"
+        raise RuntimeError(
+            f"the trial was given a GPU on {socket.gethostname()}, but torch {torch.__version__}, "
+            f"{built}, sees none"
+        )
+    if part < 1:
+        torch.cuda.set_per_process_memory_fraction(part * _OF_ITS_MEMORY)
+
+
+def _arguments(job: TrialJob, method: Method, steps: int, folder: str) -> TrainingArguments:
+    rows = min(_EVAL_ROWS_ON_GPU, 4 * job.train.batch_size) if job.gpu else _EVAL_ROWS
+    made = TrainingArguments(
+        output_dir=folder,
+        max_steps=steps,
+        per_device_train_batch_size=job.train.batch_size,
+        per_device_eval_batch_size=job.train.eval_batch_size or rows,
+        gradient_accumulation_steps=job.train.accumulation,
+        max_grad_norm=method.trainer_clip(job.train.clip),
+        bf16=job.train.precision == "bf16",
+        seed=job.seed,
+        data_seed=job.seed,
+        use_cpu=not job.gpu,
+        dataloader_pin_memory=bool(job.gpu),
+        label_names=["labels"],
+        remove_unused_columns=False,
+        report_to=[],
+        disable_tqdm=True,
+        logging_strategy="no",
+        eval_strategy="no",
+        save_strategy="no",
+        save_total_limit=1,
+    )
+    # Trainer would spread a batch of so many rows for each over all GPUs that it sees.
+    made._n_gpu = min(1, made.n_gpu)
+    return made
 
 
 def _parameter_groups(

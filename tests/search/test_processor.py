@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from search.processor import SLOW, bf16_slowdown, idle_gpu
+from search.processor import SLOW, bf16_slowdown, idle_gpu, shared_gpu, slow_bf16
 
 CPUINFO = Path("/proc/cpuinfo")
 
@@ -33,3 +33,23 @@ def test_a_gpu_that_no_trial_uses_is_told_of(monkeypatch: pytest.MonkeyPatch) ->
     assert idle_gpu(0.5, 1.0) is None
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert idle_gpu(0, 0.0) is None
+
+
+def test_a_gpu_that_only_emulates_bf16_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    def supports(including_emulation: bool = True) -> bool:
+        return including_emulation
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supports)
+    assert "--set train.precision=fp32" in str(slow_bf16(on_gpu=True))
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **asked: True)
+    assert slow_bf16(on_gpu=True) is None
+
+
+def test_seconds_on_a_gpu_that_is_shared_are_no_objective_to_trust() -> None:
+    told = shared_gpu(0.5, ["score", "total_seconds"])
+    assert told is not None
+    assert "resources.gpu is 0.5" in told
+    assert "total_seconds is an objective" in told
+    assert shared_gpu(0.5, ["score", "train_flops"]) is None
+    assert shared_gpu(1, ["score", "train_seconds"]) is None
+    assert shared_gpu(0, ["score", "train_seconds"]) is None

@@ -143,10 +143,8 @@ class AdaLoRAMethod(PeftMethod):
             for name, parameter in own.items():
                 parameter.copy_(parts["weight"][name])
         allocator = _base(model).rankallocator
-        device = next(model.parameters()).device
         for kind in ("exp_avg_ipt", "exp_avg_unc"):
-            held = {n: t.to(device) for n, t in parts.get(kind, {}).items()}
-            setattr(allocator, kind, held)
+            setattr(allocator, kind, parts.get(kind, {}))
         allocator.ipt = {name: torch.zeros_like(t) for name, t in allocator.exp_avg_ipt.items()}
         pattern = {n: t.tolist() for n, t in parts.get("rank_pattern", {}).items()}
         _own_config(model).rank_pattern = pattern or None
@@ -154,6 +152,15 @@ class AdaLoRAMethod(PeftMethod):
 
 class _Allocate(TrainerCallback):
     """Without this AdaLoRA is LoRA: importance is read after the step, before gradients go."""
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        # What was loaded lies where the model was then; Trainer has moved that since.
+        allocator = _base(kwargs["model"]).rankallocator
+        for kind in ("ipt", "exp_avg_ipt", "exp_avg_unc"):
+            held = {name: t.to(args.device) for name, t in getattr(allocator, kind).items()}
+            setattr(allocator, kind, held)
 
     def on_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

@@ -105,16 +105,29 @@ def test_a_retry_survives_the_driver(tmp_path: Path) -> None:
     assert again.record().trials[0].state == "failed"
 
 
-def test_a_search_whose_trials_all_fail_alike_stops_and_says_why(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "reasons",
+    [
+        ["ValueError: row 0 is bad", "ValueError: row 1 is bad", "ValueError: row 12 is bad"],
+        [
+            "out of memory (GPU): Tried to allocate 9.00 GiB. Process 7 has 3.00 MiB in use.",
+            "out of memory (GPU): Tried to allocate 512.00 MiB.",
+            "out of memory (GPU): Tried to allocate 2.00 GiB. Process 8 has 1.00 GiB in use.",
+        ],
+    ],
+)
+def test_a_search_whose_trials_all_fail_alike_stops_and_says_why(
+    reasons: list[str], tmp_path: Path
+) -> None:
     engine = engine_on(new_study(tmp_path), trials=50, failures=Failures(retries=0, give_up=3))
 
     def steps(settings: Mapping[str, Any], number: int) -> Sequence[Step]:
-        return [Step(1.0, failure=Failure(f"ValueError: row {number} is bad"))]
+        return [Step(1.0, failure=Failure(reasons[number]))]
 
     simulate(engine, steps, 1)
     record = engine.record()
     assert len(record.trials) == 3
-    assert engine.ending == "all trials failed in the same way: ValueError: row 0 is bad"
+    assert engine.ending == f"all trials failed in the same way: {reasons[0]}"
 
 
 @pytest.mark.parametrize("kind", ["different", "one is complete"])

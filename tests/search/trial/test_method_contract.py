@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,7 @@ def train(
     keep: Path,
     stop: int | None = None,
     resume: Path | None = None,
-    gpu: bool = False,
+    gpu: float = 0,
 ) -> list[RungReport]:
     job = TrialJob(model, TASK, Train(steps=STEPS, batch_size=8, clip=1.0), 4, 0, gpu=gpu)
     data = TaskData(encoded(40, 1), encoded(20, 2), {}, "")
@@ -115,9 +116,9 @@ def test_a_classifier_with_an_encoder_and_a_decoder_is_measured_too(tmp_path: Pa
     assert all(0 <= report.rung.measures["score"] <= 1 for report in reports)
 
 
-@pytest.mark.parametrize("gpu", [False, True])
+@pytest.mark.parametrize("gpu", [0, 1])
 def test_without_a_gpu_of_its_own_a_trial_trains_on_the_cpu(
-    gpu: bool, models: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    gpu: float, models: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that was given no GPU sees all of the node."""
 
@@ -133,6 +134,58 @@ def test_without_a_gpu_of_its_own_a_trial_trains_on_the_cpu(
     with pytest.raises(Asked) as asked:
         train(models["bert"], "lora", tmp_path, gpu=gpu)
     assert asked.value.args == (not gpu,)
+
+
+def test_a_gpu_that_torch_does_not_see_is_no_reason_to_train_on_the_cpu(
+    models: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(RuntimeError, match=r"was given a GPU on .*, but torch .* sees none"):
+        train(models["bert"], "lora", tmp_path, gpu=0.5)
+
+
+def test_a_part_of_a_gpu_is_a_part_of_its_memory(
+    models: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Limited(Exception):
+        pass
+
+    def limit(part: float) -> None:
+        raise Limited(part)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", limit)
+    with pytest.raises(Limited) as limited:
+        train(models["bert"], "lora", tmp_path, gpu=0.25)
+    assert 0.2 < limited.value.args[0] < 0.25
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("method", METHODS)
+def test_on_a_gpu_it_trains_and_goes_on_too(
+    method: str, models: dict[str, str], tmp_path: Path
+) -> None:
+    """Some sums have no fixed order there: the end is near the same, not the same."""
+    whole = train(models["bert"], method, tmp_path / "whole", gpu=1)
+    train(models["bert"], method, tmp_path / "cut", stop=2, gpu=1)
+    rest = train(models["bert"], method, tmp_path / "rest", resume=tmp_path / "cut/rung2", gpu=1)
+    for name in ("trainable_params", "train_flops", "score"):
+        ends = [reports[-1].rung.measures[name] for reports in (whole, rest)]
+        assert ends[1] == pytest.approx(ends[0], rel=0.1, abs=0.1), name
+
+
+def test_what_adalora_has_smoothed_follows_its_model(models: dict[str, str], trained: Any) -> None:
+    """A trial that goes on loads it before Trainer moves the model to the GPU."""
+    _, folder = trained("bert", "adalora")
+    model, own = adapted(models["bert"], "adalora")
+    own.load(model, folder / "rung2")
+    (callback,) = own.callbacks(None, None)
+    arguments = SimpleNamespace(device=torch.device("meta"))
+    callback.on_train_begin(arguments, None, None, model=model)
+    allocator = model.base_model.rankallocator
+    for kind in ("ipt", "exp_avg_ipt", "exp_avg_unc"):
+        held = getattr(allocator, kind)
+        assert {tensor.device.type for tensor in held.values()} == {"meta"}, kind
 
 
 @pytest.mark.parametrize("method", ["vera", "elora", "aflora"])

@@ -19,6 +19,8 @@ def as_before() -> Iterator[None]:
     yield
     torch.set_num_threads(threads)
     gc.unfreeze()
+    # As the other tests of this process want it.
+    gc.freeze()
     process._keep_imports.cache_clear()
 
 
@@ -38,6 +40,18 @@ def test_a_trial_takes_as_many_threads_as_it_is_given() -> None:
     for threads in (2, 1):
         process.settle(threads)
         assert torch.get_num_threads() == threads
+
+
+def test_the_model_of_the_trial_before_is_gone_when_the_next_one_is_loaded() -> None:
+    process.settle(1)
+    gc.disable()
+    try:
+        gone = weakref.ref(Model())
+        assert gone() is not None
+        process.settle(1)
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_what_a_later_trial_leaves_is_found() -> None:
