@@ -182,7 +182,8 @@ def test_what_adalora_has_smoothed_follows_its_model(models: dict[str, str], tra
     (callback,) = own.callbacks(None, None)
     arguments = SimpleNamespace(device=torch.device("meta"))
     callback.on_train_begin(arguments, None, None, model=model)
-    allocator = model.base_model.rankallocator
+    peft_model: Any = model
+    allocator = peft_model.base_model.rankallocator
     for kind in ("ipt", "exp_avg_ipt", "exp_avg_unc"):
         held = getattr(allocator, kind)
         assert {tensor.device.type for tensor in held.values()} == {"meta"}, kind
