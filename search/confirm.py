@@ -13,7 +13,7 @@ from search import environment
 
 environment.prepare()
 
-from search.checks import check_capacity  # noqa: E402 - see search.run
+from search.checks import check_capacity, check_machine  # noqa: E402 - see search.run
 from search.confirming import (  # noqa: E402
     Confirming,
     confirm,
@@ -92,6 +92,7 @@ def _main(options: argparse.Namespace) -> int:
         if not studies:
             raise SpecError(options.run, [Mistake("RUN", "has no complete trial to confirm")])
         loaded = studies[0].loaded
+        check_machine(loaded, options)
         store = open_store(loaded, run)
         try:
             check_current(run, store)

@@ -163,7 +163,7 @@ def test_a_hub_that_cannot_be_reached_is_told_soon_with_the_way_out(
     before = sorted(tmp_path.rglob("*"))
     # Read when huggingface_hub is imported, so this takes a process of its own. Nothing listens.
     ended = subprocess.run(
-        [sys.executable, "-m", "search.run", path, "--out", str(tmp_path / "out"), "--local"],
+        [sys.executable, "-m", "search.run", path, "--out", str(tmp_path / "out"), "--dry-run"],
         env=os.environ | {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "0"},
         capture_output=True,
         text=True,

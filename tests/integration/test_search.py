@@ -6,6 +6,7 @@ import json
 import math
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,15 +18,17 @@ from mlflow import MlflowClient
 
 import aflora
 from search import report
+from search.confirm import main as confirm_main
 from search.engine.run_directory import RunDirectory
 from search.engine.runs import Run, RunLock
+from search.record import Rung
 from search.results.catalogue import catalogue
 from search.run import main as run_main
 from search.spec import load_space
 from search.spec.enqueue import enqueued
 from search.spec.tasks import TASKS
 from search.trial.backbone import load_classifier
-from tests.integration.small_search import MODEL, ROOT, command, search, table
+from tests.integration.small_search import MODEL, ONE_AT_A_TIME, ROOT, command, search, table
 
 
 def test_front_json_has_its_documented_shape(finished: Path) -> None:
@@ -128,9 +131,13 @@ def test_no_checkpoint_is_left_of_a_trial_that_ended(finished: Path) -> None:
     assert not list(finished.glob("trials/*/*/checkpoint_*"))
 
 
-def test_a_finished_run_goes_on_with_a_larger_budget_and_is_confirmed(finished: Path) -> None:
+def test_a_finished_run_goes_on_with_a_larger_budget_and_is_confirmed(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finished = Path(shutil.copytree(finished, tmp_path / "run"))
     before = table(finished)
-    ended = search(finished, "--trials=6", "--resume", "--set=confirm={seeds: 3, top: 1}")
+    more = ["--trials=6", "--resume", "--set=confirm={seeds: 3, top: 1}"]
+    ended = search(finished, *more, ONE_AT_A_TIME)
     assert ended.returncode == 0, ended.stderr
     after = table(finished)
     assert len(after) == 6
@@ -168,31 +175,35 @@ def test_a_finished_run_goes_on_with_a_larger_budget_and_is_confirmed(finished: 
     for change, told in (
         ("train.steps=5", "train: was"),
         # It would wait for a machine that has one.
-        ("resources.cpu=1000", "a trial takes 1000 CPUs, the largest node has "),
+        ("resources.cpu=1000", "a trial takes 1000 CPUs, this machine has "),
     ):
-        refused = subprocess.run(
-            [*again, f"--set={change}"], cwd=ROOT, capture_output=True, text=True, check=False
-        )
-        assert refused.returncode == 2
-        assert told in refused.stderr
+        assert confirm_main([*again[3:], f"--set={change}"]) == 2
+        assert told in capsys.readouterr().err
 
 
-def test_a_second_driver_is_refused(finished: Path) -> None:
+def test_a_second_driver_is_refused(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with RunLock(Run.at(finished)):
-        ended = search(finished, "--resume")
-    assert ended.returncode == 2
-    assert "another driver is working on this run" in ended.stderr
+        assert run_main([*command(finished)[3:], "--resume"]) == 2
+    assert "another driver is working on this run" in capsys.readouterr().err
 
 
-def test_another_space_is_refused_when_resuming(finished: Path) -> None:
-    ended = search(finished, "--resume", "--set=seed=3")
-    assert ended.returncode == 2
-    assert "seed: was 0 when the run was started, is now 3" in ended.stderr
+def test_another_space_is_refused_when_resuming(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_main([*command(finished)[3:], "--resume", "--set=seed=3"]) == 2
+    assert "seed: was 0 when the run was started, is now 3" in capsys.readouterr().err
+
+
+def rungs_of(out: Path) -> dict[int, tuple[Rung, ...]]:
+    study = RunDirectory(out).open_study()
+    found = {trial.number: trial.rungs for trial in study.trials()}
+    study.close()
+    return found
 
 
 def test_ctrl_c_keeps_what_is_done_and_resume_finishes_it(tmp_path: Path) -> None:
     out = tmp_path / "q"
-    slower = ["--trials=4", "--set=train.steps=40", "--set=train.batch_size=8"]
+    slower = ["--trials=4", "--set=train.steps=40", "--set=train.batch_size=8", ONE_AT_A_TIME]
     running = subprocess.Popen(
         command(out, *slower), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -210,18 +221,23 @@ def test_ctrl_c_keeps_what_is_done_and_resume_finishes_it(tmp_path: Path) -> Non
     assert "--resume" in text
     assert (out / "front.json").exists()
     assert (out / "report.html").exists()
+    before = rungs_of(out)
+    assert any(before.values())
     ended = search(out, "--resume", *slower)
     assert ended.returncode == 0, ended.stderr
     rows = table(out)
     assert len(rows) == 4
     assert {row["state"] for row in rows} <= {"complete", "pruned"}
+    after = rungs_of(out)
+    assert all(after[number][: len(rungs)] == rungs for number, rungs in before.items())
 
 
 def test_if_every_trial_fails_the_status_says_so(tmp_path: Path) -> None:
     out = tmp_path / "q"
     # So large a rate that the output overflows within the first steps.
     broken = "--set=search={method: {lora: {rank: 4, learning_rate: 1.0e+30}}, head_learning_rate: 1.0e+30}"
-    ended = search(out, "--trials=2", broken, "--set=enqueue=[]", "--set=train.clip=null")
+    options = [broken, "--set=enqueue=[]", "--set=train.clip=null", ONE_AT_A_TIME]
+    ended = search(out, "--trials=2", *options)
     assert ended.returncode == 1, ended.stdout + ended.stderr
     rows = table(out)
     assert [row["state"] for row in rows] == ["failed", "failed"]

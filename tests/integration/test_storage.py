@@ -13,6 +13,7 @@ import pytest
 
 from search.engine.run_directory import RunDirectory
 from search.engine.snapshots import LEADER
+from search.engine.study import SearchStudy
 from search.record import TrialRecord
 from search.store import Store
 from tests.integration.test_kills import ROOT, SMALL, kill_in_the_middle
@@ -57,6 +58,12 @@ def test_a_search_outlives_the_machine_it_was_led_from(tmp_path: Path, place: st
     assert f"storage {place}/run: already holds something; if that is this run" in refused.stderr
     assert not other.exists()
 
+    store.get("study.db", tmp_path / "study.db")
+    study = SearchStudy.open(tmp_path / "study.db")
+    saved = {trial.number: trial for trial in study.trials()}
+    study.close()
+    assert any(trial.rungs for trial in saved.values())
+
     ended = subprocess.run(
         command(other, place, "--resume"), cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -67,7 +74,10 @@ def test_a_search_outlives_the_machine_it_was_led_from(tmp_path: Path, place: st
         assert [rung.index for rung in trial.rungs] == [1, 2, 3, 4]
         if number in before:
             assert trial.settings == before[number].settings
-            # What the dead driver had told was at most seconds old: scores are of the same training.
+            # What the dead driver had told was at most seconds old; that stands as it was, the rest
+            # is of the same training.
+            kept = saved[number].rungs if number in saved else ()
+            assert trial.rungs[: len(kept)] == kept
             for rung, known in zip(trial.rungs, before[number].rungs, strict=False):
                 assert rung.measures["score"] == known.measures["score"]
     # Storage holds all there is to have, and no checkpoint that nobody needs.

@@ -1,9 +1,11 @@
 """Real trials of a few steps on the packaged backbone, without Ray."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from search.record import FreezeEvent, RungReport
 from search.spec.data import Data, Generated
@@ -11,12 +13,13 @@ from search.spec.relations import Length
 from search.spec.schema import Space, Train
 from search.spec.settings import TrialSettings
 from search.spec.tasks import TASKS
-from search.trial.data import TaskData, prepare
+from search.trial.data import Encoded, TaskData, prepare
 from search.trial.methods import counts_at_start
 from search.trial.training import TrialJob, length_of, rung_steps
 from tests.conftest import MINILM
 from tests.search.trial import stopped
 from tests.search.trial.stopped import without_clock
+from tests.tiny_models import tiny_model
 
 TASK = TASKS["negation"]
 MODULES = ["query", "ffn_in"]
@@ -150,3 +153,34 @@ def test_counts_equal_the_published_ones_for_lora() -> None:
     )
     empty = empty_classifier(deberta_v3_base(), TASK)
     assert counts_at_start(settings, empty) == (1_327_104, 1_327_104)
+
+
+def test_a_step_of_several_batches_takes_the_mean_of_their_gradients(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All rows are the same, so that a mean is that of one batch, and a sum is not."""
+    tiny_model("bert").save_pretrained(tmp_path / "bert")
+    rows = 24
+    tokens, starts = np.tile(np.array([4, 5, 2], np.int32), rows), np.arange(0, 3 * rows + 1, 3)
+    split = Encoded(tokens, np.empty(0, np.int8), starts, np.ones(rows, np.int64), 0)
+    settings = TrialSettings(
+        method={"lora": SETTINGS["lora"]}, learning_rate=1e-2, head_learning_rate=1e-2
+    )
+    seen: list[list[torch.Tensor]] = []
+    step = torch.optim.AdamW.step
+
+    def stepping(optimizer: torch.optim.AdamW, *given: Any, **named: Any) -> Any:
+        held = [p for group in optimizer.param_groups for p in group["params"]]
+        seen.append([p.grad.clone() for p in held if p.grad is not None])
+        return step(optimizer, *given, **named)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", stepping)
+    for accumulation in (1, 3):
+        train = Train(steps=1, batch_size=4, accumulation=accumulation, clip=None)
+        job = TrialJob(str(tmp_path / "bert"), TASK, train, 1, 0)
+        keep = tmp_path / str(accumulation)
+        stopped.train(job, settings, TaskData(split, split, {}, ""), keep)
+    one, several = seen
+    assert any(gradient.abs().max() > 1e-4 for gradient in one)
+    for gradient, accumulated in zip(one, several, strict=True):
+        torch.testing.assert_close(accumulated, gradient)
