@@ -22,7 +22,7 @@ from aflora.adapter import (
 )
 from aflora.config import FreezeConfig
 from aflora.schedule import Schedule
-from aflora.score import SmoothedScore, importance
+from aflora.score import SmoothedScore, finite, importance, take_in_all
 from aflora.selection import mean_scores, select_official, select_paper
 from aflora.wrappers import allow_recompilation, refuse_sharding
 
@@ -212,14 +212,15 @@ class Freezer:
                     f"{matrix.name} does not train, but this freezer has not frozen it: a model "
                     "that was frozen before needs load_state_dict of the freezer that did it"
                 )
-        finite = _finite([matrix.parameter.grad for matrix in live])
-        if not any(flag is not None for flag in finite) and not self._anything_trains(optimizer):
+        flags = finite([matrix.parameter.grad for matrix in live])
+        if not any(flag is not None for flag in flags) and not self._anything_trains(optimizer):
             raise ValueError(
                 f"no matrix has a gradient at step {step}: call Freezer.step after backward and "
                 "before zero_grad"
             )
-        self._had_gradient = self._had_gradient or any(flag is not None for flag in finite)
-        for matrix, flag in zip(live, finite, strict=True):
+        self._had_gradient = self._had_gradient or any(flag is not None for flag in flags)
+        taken: list[Tensor | None] = []
+        for matrix, flag in zip(live, flags, strict=True):
             if flag is False:
                 if self.skipped_gradients == 0:
                     logger.warning(
@@ -229,15 +230,21 @@ class Freezer:
                         matrix.name,
                     )
                 self.skipped_gradients += 1
-            if self.config.score == "magnitude":
-                continue
-            taken, gradient = None, matrix.parameter.grad
-            if flag and gradient is not None:
-                taken = importance(self.config.score, matrix.parameter, gradient)
-                if self.config.rule == "official" and self.config.score == "gradient":
-                    # The authors' code has |sign(w)·g|.
-                    taken.masked_fill_(matrix.parameter == 0, 0.0)
-            self._scores[matrix.name].take_in(taken, step, self._last_step)
+            taken.append(self._importance(matrix) if flag else None)
+        if self.config.score != "magnitude":
+            scores = [self._scores[matrix.name] for matrix in live]
+            take_in_all(scores, taken, step, self._last_step)
+
+    def _importance(self, matrix: Projection) -> Tensor | None:
+        """I_t of a matrix that has a gradient; the magnitude of a weight is not smoothed."""
+        gradient = matrix.parameter.grad
+        if self.config.score == "magnitude" or gradient is None:
+            return None
+        found = importance(self.config.score, matrix.parameter, gradient)
+        if self.config.rule == "official" and self.config.score == "gradient":
+            # The authors' code has |sign(w)·g|.
+            found.masked_fill_(matrix.parameter == 0, 0.0)
+        return found
 
     def _anything_trains(self, optimizer: torch.optim.Optimizer | None) -> bool:
         groups = [] if optimizer is None else optimizer.param_groups
@@ -382,17 +389,6 @@ class Freezer:
             for name, score in self._scores.items()
             for kind, tensor in score.state().items()
         }
-
-
-def _finite(gradients: Sequence[Tensor | None]) -> list[bool | None]:
-    """Whether each gradient is free of NaN and inf; None where there is no gradient."""
-    present = [gradient for gradient in gradients if gradient is not None]
-    if not present:
-        return [None] * len(gradients)
-    # One answer for all of them, so that a GPU is waited for once and not for each matrix.
-    flags = [gradient.isfinite().all().to(present[0].device) for gradient in present]
-    answers = iter(torch.stack(flags).tolist())
-    return [None if gradient is None else next(answers) for gradient in gradients]
 
 
 def _stop_training(parameter: nn.Parameter) -> None:

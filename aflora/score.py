@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -34,6 +37,20 @@ def importance(score: Score, weight: Tensor, gradient: Tensor) -> Tensor:
 def score_dtype(tensor: Tensor) -> torch.dtype:
     """What scores of a tensor are kept in: its own dtype, or fp32 where that is narrower."""
     return torch.promote_types(tensor.dtype, torch.float32)
+
+
+def finite(gradients: Sequence[Tensor | None]) -> list[bool | None]:
+    """Whether each gradient is free of NaN and inf; None where there is no gradient."""
+    present = [gradient for gradient in gradients if gradient is not None]
+    if not present:
+        return [None] * len(gradients)
+    # One answer for all of them, so that a GPU is waited for once and not for each matrix. The
+    # largest magnitude is NaN or infinite if any element is.
+    largest = torch._foreach_norm(present, float("inf"))
+    dtype = functools.reduce(torch.promote_types, (norm.dtype for norm in largest))
+    stacked = torch.stack([norm.to(present[0].device, dtype) for norm in largest])
+    answers = iter(stacked.isfinite().tolist())
+    return [None if gradient is None else next(answers) for gradient in gradients]
 
 
 class SmoothedScore:
@@ -74,26 +91,12 @@ class SmoothedScore:
             step: t, counted from 0.
             before: the step that was taken in before; by default t - 1.
         """
-        if importance is not None and importance.device != self.sensitivity.device:
-            self._move(importance.device)
-        if self.window is None:
-            if importance is not None:
-                self._smooth(importance)
-            return
-        window, position = divmod(step, self.window_steps)
-        if window > (step - 1 if before is None else before) // self.window_steps:
-            self._smooth(self.window)
-            self.window.zero_()
-        if importance is not None:
-            self.window.mul_(position).add_(importance).div_(position + 1)
+        take_in_all([self], [importance], step, before)
 
-    def _smooth(self, importance: Tensor) -> None:
-        self.sensitivity.mul_(self.beta1).add_(importance * (1.0 - self.beta1))
-        deviation = (importance - self.sensitivity).abs_()
-        self.uncertainty.mul_(self.beta2).add_(deviation * (1.0 - self.beta2))
-
-    def _move(self, device: torch.device) -> None:
+    def follow(self, device: torch.device) -> None:
         """Follow a model that was moved after its freezer had been made."""
+        if device == self.sensitivity.device:
+            return
         self.sensitivity = self.sensitivity.to(device)
         self.uncertainty = self.uncertainty.to(device)
         if self.window is not None:
@@ -107,3 +110,53 @@ class SmoothedScore:
         """The tensors that change, by name; to be copied into."""
         tensors = {"sensitivity": self.sensitivity, "uncertainty": self.uncertainty}
         return tensors if self.window is None else tensors | {"window": self.window}
+
+
+def take_in_all(
+    scores: Sequence[SmoothedScore],
+    importances: Sequence[Tensor | None],
+    step: int,
+    before: int | None = None,
+) -> None:
+    """:meth:`SmoothedScore.take_in` for all matrices of a model, in a few calls.
+
+    One matrix after the other would be a dozen small kernels each, for which a GPU has to wait.
+
+    Args:
+        scores: with the same β1, β2 and window.
+        importances: I_t of each; None where it is unknown.
+        step: t, counted from 0.
+        before: the step that was taken in before; by default t - 1.
+    """
+    known = [(s, i) for s, i in zip(scores, importances, strict=True) if i is not None]
+    taken = [importance for _, importance in known]
+    for score, importance in known:
+        score.follow(importance.device)
+    if not scores or not (steps := scores[0].window_steps):
+        _smooth([score for score, _ in known], taken)
+        return
+    window, position = divmod(step, steps)
+    if window > (step - 1 if before is None else before) // steps:
+        averages = [score.window for score in scores if score.window is not None]
+        _smooth(scores, averages)
+        torch._foreach_zero_(averages)
+    running = [score.window for score, _ in known if score.window is not None]
+    if running:
+        torch._foreach_mul_(running, position)
+        torch._foreach_add_(running, taken)
+        torch._foreach_div_(running, position + 1)
+
+
+def _smooth(scores: Sequence[SmoothedScore], importances: list[Tensor]) -> None:
+    """Equations 2 to 4 for each."""
+    if not scores:
+        return
+    beta1, beta2 = scores[0].beta1, scores[0].beta2
+    sensitivities = [score.sensitivity for score in scores]
+    torch._foreach_mul_(sensitivities, beta1)
+    torch._foreach_add_(sensitivities, torch._foreach_mul(importances, 1.0 - beta1))
+    deviations = torch._foreach_sub(importances, sensitivities)
+    torch._foreach_abs_(deviations)
+    uncertainties = [score.uncertainty for score in scores]
+    torch._foreach_mul_(uncertainties, beta2)
+    torch._foreach_add_(uncertainties, torch._foreach_mul(deviations, 1.0 - beta2))

@@ -1,9 +1,11 @@
+from random import Random
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aflora.score import SMALLEST_WEIGHT, SmoothedScore, importance
+from aflora.score import SMALLEST_WEIGHT, SmoothedScore, finite, importance, take_in_all
 
 betas = st.floats(0.0, 0.99)
 gradients = st.lists(st.lists(st.floats(0, 10), min_size=2, max_size=2), min_size=1, max_size=12)
@@ -90,3 +92,46 @@ def test_importance_is_that_of_the_paper_s_four_scores(
     assert torch.isfinite(ratio).all()
     for value, x, y in zip(ratio.tolist(), w.tolist(), g.tolist(), strict=True):
         assert value == pytest.approx(abs(y) / max(abs(x), SMALLEST_WEIGHT))
+
+
+shapes = st.lists(st.tuples(st.integers(1, 3), st.integers(1, 4)), min_size=1, max_size=4)
+
+
+@given(betas, betas, shapes, st.integers(0, 3), st.integers(1, 7), st.randoms())
+def test_all_matrices_at_once_are_as_each_alone(
+    beta1: float,
+    beta2: float,
+    matrices: list[tuple[int, int]],
+    width: int,
+    steps: int,
+    random: Random,
+) -> None:
+    """Bit for bit, whichever of them have no gradient at a step."""
+    draw = torch.Generator().manual_seed(random.getrandbits(32))
+    together, alone = (
+        [SmoothedScore(torch.zeros(shape), beta1, beta2, width) for shape in matrices]
+        for _ in range(2)
+    )
+    for step in range(steps):
+        taken = [
+            torch.rand(shape, generator=draw) if random.random() < 0.7 else None
+            for shape in matrices
+        ]
+        take_in_all(together, [None if t is None else t.clone() for t in taken], step)
+        for score, importance_now in zip(alone, taken, strict=True):
+            score.take_in(importance_now, step)
+    for one, other in zip(together, alone, strict=True):
+        for name, tensor in one.state().items():
+            assert torch.equal(tensor, other.state()[name])
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_a_gradient_with_one_element_that_is_no_number_is_found(dtype: torch.dtype) -> None:
+    largest = torch.finfo(dtype).max
+    good = torch.tensor([[0.0, -largest], [largest, 1.0]], dtype=dtype)
+    bad = [good.clone() for _ in range(3)]
+    for gradient, value in zip(bad, (float("nan"), float("inf"), -float("inf")), strict=True):
+        gradient[0, 0] = value
+    other = torch.ones(3)
+    assert finite([good, *bad, None, other]) == [True, False, False, False, None, True]
+    assert finite([None, None]) == [None, None]
