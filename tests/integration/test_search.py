@@ -237,10 +237,10 @@ def test_if_every_trial_fails_the_status_says_so(tmp_path: Path) -> None:
     # So large a rate that the output overflows within the first steps.
     broken = "--set=search={method: {lora: {rank: 4, learning_rate: 1.0e+30}}, head_learning_rate: 1.0e+30}"
     options = [broken, "--set=enqueue=[]", "--set=train.clip=null", ONE_AT_A_TIME]
-    ended = search(out, "--trials=2", *options)
+    ended = search(out, "--trials=1", *options)
     assert ended.returncode == 1, ended.stdout + ended.stderr
     rows = table(out)
-    assert [row["state"] for row in rows] == ["failed", "failed"]
+    assert [row["state"] for row in rows] == ["failed"]
     assert "MetricError: the model's output is NaN or infinite" in rows[0]["reason"]
     assert "Traceback" not in ended.stderr
 
