@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+from search.trial import ledger as ledger_module
 from search.trial.callbacks import CountedSteps
 from search.trial.ledger import Ledger
 
-TICK = 0.03
 
-
-def test_every_split_that_is_measured_counts_and_saving_counts_as_neither() -> None:
+def test_every_split_that_is_measured_counts_and_saving_counts_as_neither(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     ledger = Ledger()
     method: Any = SimpleNamespace(trains_now=lambda model, step: 7)
     callback = CountedSteps(ledger, method)
@@ -25,8 +25,13 @@ def test_every_split_that_is_measured_counts_and_saving_counts_as_neither() -> N
         None,
     )
 
-    def passes(ticks: int) -> None:
-        time.sleep(ticks * TICK)
+    now = 100.0
+
+    def passes(seconds: int) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr(ledger_module, "time", SimpleNamespace(perf_counter=lambda: now))
 
     for _ in range(2):
         callback.on_step_begin(*given)
@@ -39,5 +44,5 @@ def test_every_split_that_is_measured_counts_and_saving_counts_as_neither() -> N
         passes(5)
         callback.on_save(*given)
         passes(5)
-    assert ledger.train_seconds == pytest.approx(2 * TICK, rel=0.5)
-    assert ledger.eval_seconds == pytest.approx(8 * TICK, rel=0.5)
+    assert ledger.train_seconds == 2
+    assert ledger.eval_seconds == 8
