@@ -13,7 +13,7 @@ from search import environment
 
 environment.prepare()
 
-from search.checks import check_capacity, check_machine  # noqa: E402 - see search.run
+from search.checks import check_capacity, check_gpu, check_machine  # noqa: E402 - see search.run
 from search.confirming import (  # noqa: E402
     Confirming,
     confirm,
@@ -92,7 +92,6 @@ def _main(options: argparse.Namespace) -> int:
         if not studies:
             raise SpecError(options.run, [Mistake("RUN", "has no complete trial to confirm")])
         loaded = studies[0].loaded
-        check_machine(loaded, options)
         store = open_store(loaded, run)
         try:
             check_current(run, store)
@@ -103,6 +102,8 @@ def _main(options: argparse.Namespace) -> int:
         check_nodes()
         wanted_of_ray = loaded.space.resources.of_ray
         check_capacity(loaded, Capacity(wanted_of_ray, None if place.own else read_plan()))
+        if place.own:
+            check_gpu(loaded)
         backbone = None if place.own else deliver(loaded)
         whole = confirm(studies, backbone, copied_to(store, run))
         written = write_confirmed(run, store, studies)
@@ -115,13 +116,14 @@ def _read(directory: RunDirectory, options: argparse.Namespace) -> Confirming:
 
     loaded = load_space(directory.space, options.overrides, resumed=True)
     _check_unchanged(loaded, load_space(directory.space, resumed=True))
+    check_machine(loaded, options)
     task = read_task(loaded)
     data = prepare_data(loaded, task)
     try:
         study = directory.open_study()
     except ValueError as error:
         raise SpecError(options.run, [Mistake("study", str(error))]) from None
-    check_same_data(loaded, study, data)
+    check_same_data(loaded, study, task, data)
     record = study.record(study.trials())
     study.close()
     wanted = loaded.space.confirm or Confirm()

@@ -153,13 +153,14 @@ class _Exporting:
             TrialSettings.model_validate(trial.settings),
             directory.adapters / str(trial.number),
             loaded.space.train.precision,
+            loaded.space.resources.gpu > 0,
         )
         self._selection = None
         if checked:
             data = prepare_data(loaded, self._task)
             opened = directory.open_study()
             try:
-                check_same_data(loaded, opened, data)
+                check_same_data(loaded, opened, self._task, data)
             finally:
                 opened.close()
             self._selection = data.selection

@@ -68,7 +68,7 @@ def deliver(loaded: LoadedSpace) -> Delivery:
         raise loaded.error(Mistake("model", str(error))) from None
 
 
-def check_same_data(loaded: LoadedSpace, study: SearchStudy, data: TaskData) -> None:
+def check_same_data(loaded: LoadedSpace, study: SearchStudy, task: Task, data: TaskData) -> None:
     """A run goes on only with the data that it was started with.
 
     Raises:
@@ -77,4 +77,8 @@ def check_same_data(loaded: LoadedSpace, study: SearchStudy, data: TaskData) -> 
     was, now = study.header.provenance["data"], data.fingerprint
     if was != now:
         what = f"is other data than the run was started with (fingerprint {now}, was {was})"
+        raise loaded.error(Mistake("data", what))
+    named, names = study.header.classes, task.classes
+    if named is not None and names is not None and tuple(named) != tuple(names):
+        what = f"has the classes {', '.join(names)}; the run was started with {', '.join(named)}"
         raise loaded.error(Mistake("data", what))

@@ -6,6 +6,7 @@ import dataclasses
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -144,7 +145,7 @@ class Part:
         space, directory = self._loaded.space, self.directory
         if directory.holds_run:
             study = directory.open_study()
-            check_same_data(self._loaded, study, self.data)
+            check_same_data(self._loaded, study, self.task, self.data)
             return study
         header = StudyHeader(
             space.name,
@@ -201,5 +202,29 @@ def seconds_worked(run: Run) -> float:
 
 def write_space(loaded: LoadedSpace, directory: RunDirectory) -> None:
     """Write the space with every default into a run directory."""
-    text = yaml.safe_dump(loaded.resolved(), sort_keys=False, allow_unicode=True)
+    _write(loaded.resolved(), directory)
+
+
+def follow_data(loaded: LoadedSpace, directory: RunDirectory) -> None:
+    """Have the space in a run directory say where data lies now, for the commands that read it.
+
+    Args:
+        loaded: the space with which the run goes on; that its data is the same has been checked.
+        directory: of the run, or of one of its tasks.
+    """
+    now, before = loaded.resolved(), yaml.safe_load(directory.space.read_text(encoding="utf-8"))
+    followed = before | {"data": now["data"]}
+    if "per_task" in before:
+        own = now.get("per_task", {})
+        followed["per_task"] = {
+            task: {k: v for k, v in changed.items() if k != "data"}
+            | {k: v for k, v in own.get(task, {}).items() if k == "data"}
+            for task, changed in before["per_task"].items()
+        }
+    if followed != before:
+        _write(followed, directory)
+
+
+def _write(resolved: dict[str, Any], directory: RunDirectory) -> None:
+    text = yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True)
     write_atomically(directory.space, text)

@@ -129,12 +129,18 @@ def search(wanted: Wanted, held: ExitStack) -> int:
     with startup.step("loading the engine"):
         from search.driver import Driver, deposed_by_another
         from search.engine.snapshots import Snapshots
+        from search.loading import deliver
         from search.part import write_space
         from search.store import same_place
 
     with startup.step("starting Ray" if wanted.local else "looking for Ray, or starting it"):
         place = ray.result()
-    slots, backbone = _slots_and_backbone(wanted, place)
+    slots = _checked_slots(wanted, place)
+    # A Ray of our own is this machine, which has just read the model.
+    backbone = None
+    if not place.own:
+        with startup.step(f"handing {loaded.space.model} to the nodes"):
+            backbone = deliver(loaded)
     for note in _notes(wanted, found.spaces, place, slots):
         print(note)
     print(f"Running trials {place.why}; {slots()} at a time.", flush=True)
@@ -158,14 +164,13 @@ def search(wanted: Wanted, held: ExitStack) -> int:
     return status
 
 
-def _slots_and_backbone(wanted: Wanted, place: Place) -> tuple[Capacity, Delivery | None]:
-    """Trials at a time on nodes that are alike, and the model for those that do not have it."""
+def _checked_slots(wanted: Wanted, place: Place) -> Capacity:
+    """Trials at a time, on nodes that are alike, reach the store and have what a trial takes."""
     from search.engine.capacity import Capacity, read_plan
-    from search.loading import deliver
     from search.nodes import check_nodes
 
-    loaded, startup = wanted.loaded, wanted.startup
-    with startup.step("comparing the nodes"):
+    loaded = wanted.loaded
+    with wanted.startup.step("comparing the nodes"):
         check_nodes()
     plan: Mapping[str, Any] | None = None if place.own else read_plan()
     check_storage(wanted.run, wanted.store, plan)
@@ -173,10 +178,7 @@ def _slots_and_backbone(wanted: Wanted, place: Place) -> tuple[Capacity, Deliver
     check_capacity(loaded, slots)
     if place.own:
         check_gpu(loaded)
-        # It is this machine, which has just read the model.
-        return slots, None
-    with startup.step(f"handing {loaded.space.model} to the nodes"):
-        return slots, deliver(loaded)
+    return slots
 
 
 def _notes(
@@ -199,7 +201,7 @@ def _notes(
 def _open_studies(wanted: Wanted, found: Material) -> list[Part]:
     from search.engine.checkpoints import Checkpoints
     from search.nodes import check_shared
-    from search.part import Part, seconds_worked
+    from search.part import Part, follow_data, seconds_worked
 
     with wanted.startup.step("opening the study"):
         check_shared(wanted.store)
@@ -210,8 +212,10 @@ def _open_studies(wanted: Wanted, found: Material) -> list[Part]:
         ]
         if wanted.resume:
             there = Checkpoints(wanted.store)
-            for part in parts:
+            for part, space in zip(parts, found.spaces, strict=True):
                 part.catch_up(there)
+                follow_data(space, part.directory)
+            follow_data(wanted.loaded, wanted.run.directory)
     return parts
 
 

@@ -52,6 +52,7 @@ class Trained:
         settings: the configuration.
         folder: of the adapter's files.
         precision: in which it was trained and measured.
+        gpu: whether it was trained on a GPU; then it is measured on one, where there is one.
     """
 
     model: str
@@ -59,6 +60,7 @@ class Trained:
     settings: TrialSettings
     folder: Path
     precision: str
+    gpu: bool = False
 
     @property
     def forms(self) -> tuple[Form, ...]:
@@ -159,11 +161,11 @@ def read(trained: Trained, form: Form, folder: Path) -> nn.Module:
 def outputs(trained: Trained, model: nn.Module, data: Encoded) -> NDArray[np.floating]:
     """Logits of every row of a split, in its order, in the precision of the search.
 
-    They are computed on a GPU where there is one, and the model is left there.
+    The model is left on the device on which they are computed.
     """
     config: Any = model.config
     config.pad_token_id = data.pad
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = "cuda" if trained.gpu and torch.cuda.is_available() else "cpu"
     model.eval().to(device)
     autocast = torch.autocast(device, torch.bfloat16) if trained.precision == "bf16" else None
     logits = []

@@ -41,7 +41,7 @@ from search.trial.methods import Method, head_parameters, method_for, trainable
 
 # On a CPU larger batches leave the cache and pad more; on a GPU small ones leave it idle, but what
 # trains in a few rows at a time may have no room for many.
-_EVAL_ROWS, _EVAL_ROWS_ON_GPU = 32, 128
+_EVAL_ROWS, _EVAL_ROWS_ON_GPU, _EVAL_ROWS_OF_BATCH = 32, 128, 4
 # Of the part of a GPU's memory that a trial was given; outside of it lies what CUDA itself needs.
 _OF_ITS_MEMORY = 0.95
 
@@ -188,7 +188,11 @@ def _claim_gpu(part: float) -> None:
 
 
 def _arguments(job: TrialJob, method: Method, steps: int, folder: str) -> TrainingArguments:
-    rows = min(_EVAL_ROWS_ON_GPU, 4 * job.train.batch_size) if job.gpu else _EVAL_ROWS
+    rows = (
+        min(_EVAL_ROWS_ON_GPU, _EVAL_ROWS_OF_BATCH * job.train.batch_size)
+        if job.gpu
+        else _EVAL_ROWS
+    )
     made = TrainingArguments(
         output_dir=folder,
         max_steps=steps,

@@ -10,6 +10,7 @@ import torch
 import aflora
 from aflora import Freezer
 from aflora.callback import AFLoRACallback
+from aflora.score import finite
 from tests.aflora.loop import STEPS, adamw, adapted, batch, train, trained, weights
 from tests.aflora.test_callback import trainer
 
@@ -87,3 +88,10 @@ def test_freezing_frees_memory() -> None:
     assert held - left == 2 * sum(m.parameter.numel() for m in freezer.matrices) + 8
     merged = aflora.merge(model)
     assert next(merged.parameters()).is_cuda
+
+
+def test_a_gradient_that_is_no_number_is_found_on_a_gpu_too() -> None:
+    good = torch.ones(300, 700, device="cuda")
+    bad = [good.clone() for _ in range(2)]
+    bad[0][123, 456], bad[1][299, 699] = float("nan"), float("-inf")
+    assert finite([good, *bad]) == [True, False, False]

@@ -94,6 +94,26 @@ def test_importance_is_that_of_the_paper_s_four_scores(
         assert value == pytest.approx(abs(y) / max(abs(x), SMALLEST_WEIGHT))
 
 
+def take_in_alone(score: SmoothedScore, taken: torch.Tensor | None, step: int) -> None:
+    """One operation after the other, on one matrix."""
+
+    def smooth(now: torch.Tensor) -> None:
+        score.sensitivity.mul_(score.beta1).add_(now * (1.0 - score.beta1))
+        deviation = (now - score.sensitivity).abs_()
+        score.uncertainty.mul_(score.beta2).add_(deviation * (1.0 - score.beta2))
+
+    if score.window is None:
+        if taken is not None:
+            smooth(taken)
+        return
+    window, position = divmod(step, score.window_steps)
+    if window > (step - 1) // score.window_steps:
+        smooth(score.window)
+        score.window.zero_()
+    if taken is not None:
+        score.window.mul_(position).add_(taken).div_(position + 1)
+
+
 shapes = st.lists(st.tuples(st.integers(1, 3), st.integers(1, 4)), min_size=1, max_size=4)
 
 
@@ -118,8 +138,8 @@ def test_all_matrices_at_once_are_as_each_alone(
             for shape in matrices
         ]
         take_in_all(together, [None if t is None else t.clone() for t in taken], step)
-        for score, importance_now in zip(alone, taken, strict=True):
-            score.take_in(importance_now, step)
+        for score, now in zip(alone, taken, strict=True):
+            take_in_alone(score, now, step)
     for one, other in zip(together, alone, strict=True):
         for name, tensor in one.state().items():
             assert torch.equal(tensor, other.state()[name])

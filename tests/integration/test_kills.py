@@ -14,13 +14,13 @@ import pytest
 
 from benchmarks import kill
 from search.engine.run_directory import RunDirectory
+from tests.integration.small_search import ONE_AT_A_TIME
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = [
     "budget.trials=4",
     "train.steps=24",
-    # One at a time on two CPUs: one process less pays for the imports.
-    "resources.cpu=1.5",
+    ONE_AT_A_TIME.removeprefix("--set="),
     "train.batch_size=8",
     "search.method.choice.aflora.freeze.interval=1",
     "data.generated={train: 60, validation: 10}",

@@ -62,7 +62,6 @@ def test_a_search_outlives_the_machine_it_was_led_from(tmp_path: Path, place: st
     study = SearchStudy.open(tmp_path / "study.db")
     saved = {trial.number: trial for trial in study.trials()}
     study.close()
-    assert any(trial.rungs for trial in saved.values())
 
     ended = subprocess.run(
         command(other, place, "--resume"), cwd=ROOT, capture_output=True, text=True, check=False

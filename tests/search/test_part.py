@@ -12,7 +12,7 @@ import pytest
 
 from search.checks import check_same_space
 from search.engine.runs import Run
-from search.part import Part, seconds_worked, write_space
+from search.part import Part, follow_data, seconds_worked, write_space
 from search.spec import LoadedSpace, SpecError, load_space
 from search.store import Store
 from search.trial.data import prepare, task_of
@@ -81,6 +81,13 @@ def test_data_may_lie_elsewhere_when_a_run_goes_on_if_it_is_the_same(
     there = load_space(tmp_path / "space.yaml", [f"data.dir={moved}"], resumed=True)
     check_same_space(there, run)
     part_of(there, run, "rte").study.close()
+    for task in loaded.space.task_names:
+        follow_data(there.for_task(task), run.studies[task])
+    follow_data(there, run.directory)
+    # What reads the run from now on finds the data where it is.
+    for space in (run.directory.space, *(run.studies[t].space for t in loaded.space.task_names)):
+        assert load_space(space, resumed=True).space.data.dir == str(moved)
+        assert load_space(space, resumed=True).space.budget.hours == HOURS
     longer = load_space(tmp_path / "space.yaml", ["train.steps=5"], resumed=True)
     with pytest.raises(SpecError, match=r"train\.steps: was 4 .* is now 5 \(for cola\)"):
         check_same_space(longer, run)
@@ -89,3 +96,33 @@ def test_data_may_lie_elsewhere_when_a_run_goes_on_if_it_is_the_same(
     pq.write_table(table.slice(1), moved / "rte" / "train.parquet")
     with pytest.raises(SpecError, match="is other data than the run was started with"):
         part_of(there, run, "rte")
+
+
+def test_data_of_one_task_alone_is_followed_too(tmp_path: Path) -> None:
+    changed = "per_task: {{cola: {{data: {{dir: {}}}, train: {{steps: 6}}}}}}\n"
+    text = SPACE.replace("DATA", "/old")
+    run = Run(tmp_path / "run", ("rte", "cola"))
+    run.root.mkdir()
+    write_space(load_space(write(tmp_path, text + changed.format("/old/cola"))), run.directory)
+    there = load_space(write(tmp_path, text + changed.format("/new/cola")))
+    follow_data(there, run.directory)
+    followed = load_space(run.directory.space, resumed=True)
+    assert followed.resolved() == there.resolved()
+
+
+def test_classes_that_are_called_otherwise_are_other_data(tmp_path: Path) -> None:
+    def own(first: str, second: str) -> LoadedSpace:
+        file = tmp_path / f"{first}.csv"
+        rows = "".join(f"row {n} is here,{(first, second)[n % 2]}\n" for n in range(40))
+        file.write_text("text,label\n" + rows)
+        space = SPACE.replace("tasks: [rte, cola]", "tasks: [own]").replace(
+            "{dir: DATA}", f"{{files: {{train: {file}}}, text: text, label: label}}"
+        )
+        return load_space(write(tmp_path, space))
+
+    run = Run(tmp_path / "run", ("own",))
+    run.root.mkdir()
+    part_of(own("neg", "pos"), run, "own").study.close()
+    part_of(own("neg", "pos"), run, "own").study.close()
+    with pytest.raises(SpecError, match="has the classes bad, good; the run was started with neg"):
+        part_of(own("bad", "good"), run, "own")

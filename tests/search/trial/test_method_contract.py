@@ -120,7 +120,7 @@ def test_a_classifier_with_an_encoder_and_a_decoder_is_measured_too(tmp_path: Pa
 def test_without_a_gpu_of_its_own_a_trial_trains_on_the_cpu(
     gpu: float, models: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that was given no GPU sees all of the node."""
+    """Also where torch sees one, as outside of Ray."""
 
     class Asked(Exception):
         pass
