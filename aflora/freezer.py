@@ -22,7 +22,7 @@ from aflora.adapter import (
 )
 from aflora.config import FreezeConfig
 from aflora.schedule import Schedule
-from aflora.score import SmoothedScore, finite, importance, take_in_all
+from aflora.score import SmoothedScore, finite, importance, take_in
 from aflora.selection import mean_scores, select_official, select_paper
 from aflora.wrappers import allow_recompilation, refuse_sharding
 
@@ -233,7 +233,7 @@ class Freezer:
             taken.append(self._importance(matrix) if flag else None)
         if self.config.score != "magnitude":
             scores = [self._scores[matrix.name] for matrix in live]
-            take_in_all(scores, taken, step, self._last_step)
+            take_in(scores, taken, step, self._last_step)
 
     def _importance(self, matrix: Projection) -> Tensor | None:
         """I_t of a matrix that has a gradient; the magnitude of a weight is not smoothed."""

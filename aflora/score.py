@@ -83,16 +83,6 @@ class SmoothedScore:
         self.uncertainty = torch.zeros_like(self.sensitivity)
         self.window = torch.zeros_like(self.sensitivity) if window else None
 
-    def take_in(self, importance: Tensor | None, step: int, before: int | None = None) -> None:
-        """Take in the importance of a step.
-
-        Args:
-            importance: I_t; None where it is unknown.
-            step: t, counted from 0.
-            before: the step that was taken in before; by default t - 1.
-        """
-        take_in_all([self], [importance], step, before)
-
     def follow(self, device: torch.device) -> None:
         """Follow a model that was moved after its freezer had been made."""
         if device == self.sensitivity.device:
@@ -112,13 +102,13 @@ class SmoothedScore:
         return tensors if self.window is None else tensors | {"window": self.window}
 
 
-def take_in_all(
+def take_in(
     scores: Sequence[SmoothedScore],
     importances: Sequence[Tensor | None],
     step: int,
     before: int | None = None,
 ) -> None:
-    """:meth:`SmoothedScore.take_in` for all matrices of a model, in a few calls.
+    """Take in the importance of a step for all matrices of a model, in a few calls.
 
     One matrix after the other would be a dozen small kernels each, for which a GPU has to wait.
 

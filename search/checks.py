@@ -134,12 +134,10 @@ def check_machine(loaded: LoadedSpace, options: argparse.Namespace) -> None:
 
 def check_gpu(loaded: LoadedSpace) -> None:
     """A GPU of this machine, which Ray counts by its driver, must be one that torch can use."""
-    import torch
+    from search.trial.process import why_no_gpu
 
-    if loaded.space.resources.gpu and not torch.cuda.is_available():
-        built = f"for CUDA {torch.version.cuda}" if torch.version.cuda else "for CPUs"
-        what = f"this machine has a GPU, but torch {torch.__version__}, built {built}, sees none"
-        raise loaded.error(Mistake("resources.gpu", what))
+    if loaded.space.resources.gpu and (why := why_no_gpu()) is not None:
+        raise loaded.error(Mistake("resources.gpu", f"this machine has a GPU, but {why}"))
 
 
 def check_storage(run: Run, store: Store, plan: Mapping[str, Any] | None) -> None:

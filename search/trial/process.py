@@ -27,6 +27,14 @@ def settle(threads: int) -> None:
         torch.cuda.empty_cache()
 
 
+def why_no_gpu() -> str | None:
+    """Which torch this is, where it sees no GPU; Ray counts them by their driver alone."""
+    if torch.cuda.is_available():
+        return None
+    built = f"for CUDA {torch.version.cuda}" if torch.version.cuda else "for CPUs"
+    return f"torch {torch.__version__}, built {built}, sees none"
+
+
 @functools.cache
 def _keep_imports() -> None:
     """Leave out what is there so far when garbage is looked for.

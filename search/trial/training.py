@@ -38,6 +38,7 @@ from search.trial.data import PadToLongest, TaskData, TokenDataset
 from search.trial.flops import StepFlops
 from search.trial.ledger import Ledger
 from search.trial.methods import Method, head_parameters, method_for, trainable
+from search.trial.process import why_no_gpu
 
 # On a CPU larger batches leave the cache and pad more; on a GPU small ones leave it idle, but what
 # trains in a few rows at a time may have no room for many.
@@ -177,12 +178,8 @@ def run_trial(
 
 def _claim_gpu(part: float) -> None:
     """Keep to a part of the GPU: whoever has the rest must not run out of memory for this trial."""
-    if not torch.cuda.is_available():
-        built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "a build for CPUs"
-        raise RuntimeError(
-            f"the trial was given a GPU on {socket.gethostname()}, but torch {torch.__version__}, "
-            f"{built}, sees none"
-        )
+    if (why := why_no_gpu()) is not None:
+        raise RuntimeError(f"the trial was given a GPU on {socket.gethostname()}, but {why}")
     if part < 1:
         torch.cuda.set_per_process_memory_fraction(part * _OF_ITS_MEMORY)
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aflora.score import SMALLEST_WEIGHT, SmoothedScore, finite, importance, take_in_all
+from aflora.score import SMALLEST_WEIGHT, SmoothedScore, finite, importance, take_in
 
 betas = st.floats(0.0, 0.99)
 gradients = st.lists(st.lists(st.floats(0, 10), min_size=2, max_size=2), min_size=1, max_size=12)
@@ -18,7 +18,7 @@ def test_it_is_the_two_running_averages_of_the_paper(
     score = SmoothedScore(torch.zeros(2, dtype=torch.float64), beta1, beta2)
     sensitivity, uncertainty = [0.0, 0.0], [0.0, 0.0]
     for step, values in enumerate(steps):
-        score.take_in(torch.tensor(values, dtype=torch.float64), step)
+        take_in([score], [torch.tensor(values, dtype=torch.float64)], step)
         for i, value in enumerate(values):
             sensitivity[i] = beta1 * sensitivity[i] + (1 - beta1) * value
             deviation = abs(value - sensitivity[i])
@@ -34,30 +34,30 @@ def test_a_window_is_smoothed_once_as_the_mean_of_its_steps(
     windowed = SmoothedScore(torch.zeros(2, dtype=torch.float64), beta1, beta2, width)
     plain = SmoothedScore(torch.zeros(2, dtype=torch.float64), beta1, beta2)
     for step, values in enumerate(steps):
-        windowed.take_in(torch.tensor(values, dtype=torch.float64), step)
+        take_in([windowed], [torch.tensor(values, dtype=torch.float64)], step)
         if step and step % width == 0:
             over = torch.tensor(steps[step - width : step], dtype=torch.float64)
-            plain.take_in(over.mean(0), step)
+            take_in([plain], [over.mean(0)], step)
         torch.testing.assert_close(windowed.elements(), plain.elements())
 
 
 def test_a_window_does_not_share_memory_with_the_gradient() -> None:
     gradient = torch.ones(2)
     score = SmoothedScore(torch.zeros(2), 0.5, 0.5, window=3)
-    score.take_in(gradient, 0)
+    take_in([score], [gradient], 0)
     gradient.zero_()
     assert torch.equal(score.state()["window"], torch.ones(2))
 
 
 def test_a_step_without_importance_changes_nothing_but_the_window_s_turn() -> None:
     score = SmoothedScore(torch.zeros(2), 0.5, 0.5)
-    score.take_in(torch.ones(2), 0)
+    take_in([score], [torch.ones(2)], 0)
     before = {name: tensor.clone() for name, tensor in score.state().items()}
-    score.take_in(None, 1)
+    take_in([score], [None], 1)
     assert all(torch.equal(tensor, before[name]) for name, tensor in score.state().items())
     windowed = SmoothedScore(torch.zeros(2), 0.5, 0.5, window=2)
-    windowed.take_in(torch.ones(2), 1)
-    windowed.take_in(None, 2)
+    take_in([windowed], [torch.ones(2)], 1)
+    take_in([windowed], [None], 2)
     assert torch.equal(windowed.state()["window"], torch.zeros(2))
     assert windowed.elements().min() > 0
 
@@ -65,7 +65,7 @@ def test_a_step_without_importance_changes_nothing_but_the_window_s_turn() -> No
 @pytest.mark.parametrize("window", [0, 3])
 def test_a_score_follows_its_matrix_to_another_device(window: int) -> None:
     score = SmoothedScore(torch.zeros(2), 0.5, 0.5, window)
-    score.take_in(torch.ones(2, device="meta"), 1)
+    take_in([score], [torch.ones(2, device="meta")], 1)
     assert {tensor.device.type for tensor in score.state().values()} == {"meta"}
 
 
@@ -137,7 +137,7 @@ def test_all_matrices_at_once_are_as_each_alone(
             torch.rand(shape, generator=draw) if random.random() < 0.7 else None
             for shape in matrices
         ]
-        take_in_all(together, [None if t is None else t.clone() for t in taken], step)
+        take_in(together, [None if t is None else t.clone() for t in taken], step)
         for score, now in zip(alone, taken, strict=True):
             take_in_alone(score, now, step)
     for one, other in zip(together, alone, strict=True):
