@@ -9,6 +9,8 @@ import os
 import torch
 import transformers
 
+from search import environment
+
 
 def settle(threads: int) -> None:
     """Prepare the thread that trains, and its process.
@@ -44,3 +46,4 @@ def _keep_imports() -> None:
     """
     gc.collect()
     gc.freeze()
+    environment.collect_as_usual()

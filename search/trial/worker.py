@@ -9,15 +9,19 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from ray import tune
+from search import environment
 
-from search.record import CheckpointNote, RungReport
-from search.spec.settings import TrialSettings
-from search.store import Store
-from search.trial.data import TaskData
-from search.trial.delivery import Delivery, placed
-from search.trial.process import settle
-from search.trial.training import TrialJob, run_trial
+environment.collect_seldom()
+
+from ray import tune  # noqa: E402 - a trial's first step waits for all that is imported here
+
+from search.record import CheckpointNote, RungReport  # noqa: E402
+from search.spec.settings import TrialSettings  # noqa: E402
+from search.store import Store  # noqa: E402
+from search.trial.data import TaskData  # noqa: E402
+from search.trial.delivery import Delivery, placed  # noqa: E402
+from search.trial.process import settle  # noqa: E402
+from search.trial.training import TrialJob, run_trial  # noqa: E402
 
 #: key of a result under which the report lies as JSON: Ray flattens and copies everything else
 REPORT = "report"

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from search import environment
 from search.trial import process
 
 
@@ -18,6 +19,7 @@ def as_before() -> Iterator[None]:
     process._keep_imports.cache_clear()
     yield
     torch.set_num_threads(threads)
+    environment.collect_seldom()
     gc.unfreeze()
     # As the other tests of this process want it.
     gc.freeze()
@@ -34,6 +36,14 @@ class Model:
 def test_imports_are_left_out_when_garbage_is_looked_for() -> None:
     process.settle(1)
     assert gc.get_freeze_count() > 100_000
+
+
+def test_a_trial_looks_for_garbage_as_usual() -> None:
+    """Seldom is for imports: what a training leaves in cycles can be whole batches."""
+    environment.collect_seldom()
+    seldom = gc.get_threshold()
+    process.settle(1)
+    assert gc.get_threshold()[0] < 10_000 < seldom[0]
 
 
 def test_a_trial_takes_as_many_threads_as_it_is_given() -> None:
