@@ -34,6 +34,7 @@ from search.trial.delivery import Delivery
 from search.trial.worker import train
 
 STOPPED = "stopped by"
+ALL_BEGUN = "its budget of trials is spent"
 
 
 class Driver:
@@ -121,6 +122,8 @@ class Driver:
                 record = part.engine.record()
             else:
                 written.append((part, record))
+                if self.ended_by_itself:
+                    part.study.over = part.engine.ending or part.engine.spent or ALL_BEGUN
             target.ended = part.engine.ending is None
             records.append(record)
         whole = self._write_overview() and len(written) == len(records)

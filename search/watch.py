@@ -80,7 +80,7 @@ def _summarise(run: Run, studies: Sequence[SearchStudy], console: Console) -> No
         for study, directory in zip(studies, run.begun.values(), strict=True)
     ]
     again = None
-    if not all(map(_is_over, studies)):
+    if None in _ends(studies):
         words = [f"{place}/{run.directory.space.name}", "--out", place, "--resume"]
         again = f"python -m search.run {shlex.join(words)}"
     uri = shown_uri(studies[0].header.space.get("tracking", {}).get("uri"), run.directory)
@@ -111,9 +111,7 @@ def _watch_there(run: str, file: Path) -> int:
 def _watch(run: Run, studies: Sequence[SearchStudy], console: Console) -> None:
     """Show the search until its driver is gone."""
     if not _is_led(run):
-        over = "This search has ended."
-        cut = "No driver works on this run; search.run --resume goes on with it."
-        console.print(over if all(map(_is_over, studies)) else cut)
+        console.print(_how_it_stands(studies), markup=False, highlight=False)
         return
     if redraws(console):
         with _live_view(studies, console):
@@ -194,14 +192,23 @@ class _Reader:
 
 
 def _record(study: SearchStudy) -> StudyRecord:
+    study.reread()
     return study.record(study.trials())
 
 
-def _is_over(study: SearchStudy) -> bool:
-    """Whether as many trials have ended as its budget has."""
-    record = _record(study)
-    ended = record.in_state("complete", "pruned", "failed")
-    return len(ended) >= _total(study)
+def _ends(studies: Sequence[SearchStudy]) -> list[str | None]:
+    """Why each came to its end by itself; None for one that can go on."""
+    for study in studies:
+        study.reread()
+    return [study.over for study in studies]
+
+
+def _how_it_stands(studies: Sequence[SearchStudy]) -> str:
+    """What is said of a run that no driver works on."""
+    ends = _ends(studies)
+    if None in ends:
+        return "No driver works on this run; search.run --resume goes on with it."
+    return f"This search has ended: {'; '.join(dict.fromkeys(filter(None, ends)))}."
 
 
 def _total(study: SearchStudy) -> int:

@@ -151,6 +151,20 @@ class SearchStudy:
     def seconds(self, seconds: float) -> None:
         self._set("seconds", seconds)
 
+    @property
+    def over(self) -> str | None:
+        """Why the search came to its end by itself; None where it can go on as it was asked for."""
+        over: str | None = self._attributes.get("over")
+        return over
+
+    @over.setter
+    def over(self, reason: str | None) -> None:
+        self._set("over", reason)
+
+    def reread(self) -> None:
+        """Take in what another process has written of the whole study; trials always are."""
+        self._attributes = dict(self.optuna.user_attrs)
+
     def _set(self, key: str, value: Any) -> None:
         self.optuna.set_user_attr(key, value)
         self._attributes[key] = value

@@ -201,6 +201,13 @@ def rungs_of(out: Path) -> dict[int, tuple[Rung, ...]]:
     return found
 
 
+def over(out: Path) -> str | None:
+    """Why the search ended by itself, as whoever watches it is told."""
+    study = RunDirectory(out).open_study()
+    study.close()
+    return study.over
+
+
 def test_ctrl_c_keeps_what_is_done_and_resume_finishes_it(tmp_path: Path) -> None:
     out = tmp_path / "q"
     slower = ["--trials=4", "--set=train.steps=40", "--set=train.batch_size=8", ONE_AT_A_TIME]
@@ -223,8 +230,10 @@ def test_ctrl_c_keeps_what_is_done_and_resume_finishes_it(tmp_path: Path) -> Non
     assert (out / "report.html").exists()
     before = rungs_of(out)
     assert any(before.values())
+    assert over(out) is None
     ended = search(out, "--resume", *slower)
     assert ended.returncode == 0, ended.stderr
+    assert over(out) == "its budget of trials is spent"
     rows = table(out)
     assert len(rows) == 4
     assert {row["state"] for row in rows} <= {"complete", "pruned"}

@@ -28,6 +28,7 @@ from tests.search.engine.curves import OBJECTIVES, RUNGS, engine_on, report
 from tests.terminal import Terminal
 
 ROOT = Path(__file__).resolve().parents[2]
+SPENT = "its budget of trials is spent"
 SPACE = {"search": {"method": {"choice": {"aflora": {}, "lora": {}}}}, "budget": {"trials": 7}}
 
 
@@ -58,7 +59,9 @@ def begun(run: Run, task: str = "rte") -> Engine:
     return engine
 
 
-def finish(run: Run, engine: Engine, trials: int, task: str = "rte") -> None:
+def finish(
+    run: Run, engine: Engine, trials: int, task: str = "rte", why: str | None = SPENT
+) -> None:
     """Bring so many trials to their end, and keep what the driver would keep of them."""
     for number in range(trials):
         proposal = engine.ask(2.0) if number else None
@@ -67,6 +70,9 @@ def finish(run: Run, engine: Engine, trials: int, task: str = "rte") -> None:
             engine.report(number, report(settings, index), 2.0 + index)
     for trial in engine.record().in_state("complete"):
         (run.studies[task].adapters / str(trial.number)).mkdir(parents=True)
+    study = run.studies[task].open_study()
+    study.over = why
+    study.close()
 
 
 def command(run: Run) -> list[str]:
@@ -108,7 +114,7 @@ def test_a_terminal_is_shown_the_live_view(run: Run) -> None:
 def test_a_small_terminal_is_shown_all_of_it_and_the_front_drawn(run: Run) -> None:
     with RunLock(run):
         engine = begun(run)
-        finish(run, engine, 5)
+        finish(run, engine, 5, why=None)
         engine.ask(9.0)
         watching = Terminal(command(run), ROOT, os.environ, size=(24, 80))
         watching.until_seen("the search goes on")
@@ -131,12 +137,42 @@ def test_of_a_finished_run_the_summary_is_shown_with_what_comes_next(
     finish(run, begun(run), 7)
     assert main([str(run.root)]) == 0
     told = capsys.readouterr().out
-    assert "This search has ended." in told
+    assert f"This search has ended: {SPENT}." in told
     assert "go on" not in told
     report, mlflow, export = told.splitlines()[-3:]
     assert report == f"report  {run.root}/report.html"
     assert mlflow.startswith("MLflow  mlflow ui --backend-store-uri sqlite:///")
     assert export.startswith(f"export  python -m search.export {run.root} --trial ")
+
+
+def test_a_search_that_its_hours_ended_does_not_go_on_by_itself(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finish(run, begun(run), 3, why="the budget of 2 hours is spent")
+    assert main([str(run.root)]) == 0
+    told = capsys.readouterr().out
+    assert "This search has ended: the budget of 2 hours is spent." in told
+    assert "go on" not in told
+
+
+def test_a_search_whose_trials_ended_but_not_its_driver_goes_on(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its results are not written yet."""
+    finish(run, begun(run), 7, why=None)
+    assert main([str(run.root)]) == 0
+    assert "No driver works on this run; search.run --resume goes on with it." in (
+        capsys.readouterr().out
+    )
+
+
+def test_what_the_driver_learns_of_the_whole_study_is_seen_while_it_is_watched(run: Run) -> None:
+    watched, led = (run.studies["rte"].open_study() for _ in range(2))
+    assert watched.reference is None
+    led.reference = {"score": 0.5}
+    led.seconds = 30.0
+    record = watch._record(watched)
+    assert (record.reference, record.seconds) == ({"score": 0.5}, 30.0)
 
 
 def test_of_several_tasks_each_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
