@@ -69,8 +69,8 @@ class MLflowStore:
             self._experiment_id = self._client.create_experiment(experiment, location)
         # Run of every trial that has one; that of None is the parent.
         self._runs: dict[int | None, str] = {}
-        # Those whose parameters an earlier version wrote, which MLflow does not rename.
-        self._nested: set[int | None] = set()
+        # What they were found with: MLflow takes no other value of a parameter.
+        self._params: dict[int | None, Mapping[str, str]] = {}
         # What trials were when their files were written.
         self._states: dict[int | None, str] = {}
         self._find_runs()
@@ -91,8 +91,7 @@ class MLflowStore:
                 tag = run.data.tags.get(TRIAL_TAG)
                 number = int(tag) if tag is not None else None
                 self._runs[number] = run.info.run_id
-                if any(name.startswith("method.") for name in run.data.params):
-                    self._nested.add(number)
+                self._params[number] = run.data.params
                 if NOTE_TAG in run.data.tags:
                     self._states[number] = run.data.tags.get("state", "")
             token = page.token
@@ -172,6 +171,13 @@ class MLflowStore:
         before = self._written.get(trial.number)
         if now == before:
             return
+        params = parameters(trial)
+        there = self._params.pop(trial.number, {})
+        # An earlier version wrote other names, which MLflow does not rename.
+        nested = any(name.startswith("method.") for name in there)
+        if not nested and any(there.get(name, value) != value for name, value in params.items()):
+            self._give_up(self._runs.pop(trial.number))
+            self._states.pop(trial.number, None)
         if trial.number not in self._runs:
             self._runs[trial.number] = self._new_run(
                 trial.started,
@@ -183,9 +189,9 @@ class MLflowStore:
                 },
             )
         run_id = self._runs[trial.number]
-        if before is None and trial.number not in self._nested:
-            params = [Param(name, value) for name, value in parameters(trial).items()]
-            for batch in _batches(params, PARAMS_AT_ONCE):
+        if before is None and not nested:
+            pairs = [Param(name, value) for name, value in params.items()]
+            for batch in _batches(pairs, PARAMS_AT_ONCE):
                 self._client.log_batch(run_id, params=batch)
         # In the order in which MLflow's pages offer them.
         first = [*study.objectives, "trainable_params", "train_seconds"]
@@ -205,6 +211,17 @@ class MLflowStore:
                 end = _milliseconds(trial.finished)
                 self._client.set_terminated(run_id, _STATUS[trial.state], end)
         self._written[trial.number] = now
+
+    def _give_up(self, run_id: str) -> None:
+        """Let go of the run of a trial that the study has lost, and whose number another has.
+
+        A machine that led the search is gone, and took along what its study held last.
+        """
+        self._client.set_tag(run_id, "state", "lost")
+        self._client.set_tag(run_id, "front", "false")
+        self._client.set_terminated(run_id, RunStatus.to_string(RunStatus.KILLED))
+        # Last: until then it is found again, and let go of again.
+        self._client.delete_tag(run_id, STUDY_TAG)
 
     def _write_files(self, run_id: str, trial: TrialRecord) -> None:
         """Write the files of a trial, unless they were there before."""

@@ -152,6 +152,29 @@ def test_runs_of_an_earlier_version_keep_the_parameters_they_have(uri: str, tmp_
     assert runs["1"].data.params["rank"] == "4"
 
 
+def test_a_number_that_is_given_out_again_has_a_run_of_its_own(uri: str, tmp_path: Path) -> None:
+    """A machine that led the search was lost with the last trials of its study."""
+    lost = trial(1, "running", rungs=rungs(0.4, 0.5, 0.6))
+    store(uri, tmp_path).sync(study(trial(0), lost))
+    settings = {**lost.settings, "learning_rate": 0.5}
+    again = trial(1, "running", rungs=rungs(0.3), settings=settings, label="other")
+    for _ in range(2):
+        store(uri, tmp_path).sync(study(trial(0), again))
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("glue")
+    assert experiment is not None
+    found = client.search_runs([experiment.experiment_id], "tags.`search.trial` = '1'")
+    by_state = {run.data.tags["state"]: run for run in found}
+    assert len(found) == len(by_state) == 2
+    now, before = by_state["running"], by_state["lost"]
+    assert (now.data.params["learning_rate"], now.info.run_name) == ("0.5", "other #1")
+    history = client.get_metric_history(now.info.run_id, "score")
+    assert [metric.value for metric in history] == [0.3]
+    files = client.list_artifacts(now.info.run_id)
+    assert [file.path for file in files] == ["settings.json"]
+    assert (before.info.status, before.data.metrics["score"]) == ("KILLED", 0.6)
+
+
 def test_why_a_trial_was_paused_is_forgotten_when_it_goes_on(uri: str, tmp_path: Path) -> None:
     writer = store(uri, tmp_path)
     for reason in ("rung 1: others are better", "rung 2: others are better"):
