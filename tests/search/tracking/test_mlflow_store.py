@@ -21,11 +21,6 @@ from tests.search.records import study, trial
 NOTE = "mlflow.note.content"
 
 
-@pytest.fixture
-def uri(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'mlflow.db'}"
-
-
 def store(uri: str, tmp_path: Path) -> MLflowStore:
     return MLflowStore(uri, "glue", tmp_path / "artifacts", "s1")
 

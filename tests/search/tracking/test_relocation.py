@@ -39,8 +39,7 @@ def test_artifacts_of_a_moved_store_are_found_and_new_ones_go_beside_them(
     assert len(list((now / "artifacts").rglob("more.txt"))) == 1
 
 
-def test_another_s_artifacts_stay_where_they_are(tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
+def test_another_s_artifacts_stay_where_they_are(uri: str, tmp_path: Path) -> None:
     theirs = (tmp_path / "elsewhere").as_uri()
     MlflowClient(uri).create_experiment("theirs", theirs)
     assert not relocate(tmp_path / "mlflow.db", tmp_path / "artifacts")

@@ -18,9 +18,10 @@ OLD = {
 }
 
 
-def test_old_parameters_get_the_names_of_new_ones_and_stay_as_they_are(tmp_path: Path) -> None:
+def test_old_parameters_get_the_names_of_new_ones_and_stay_as_they_are(
+    uri: str, tmp_path: Path
+) -> None:
     database = tmp_path / "mlflow.db"
-    uri = f"sqlite:///{database}"
     settings = {
         "method": {"aflora": {"freeze": {"rule": "paper"}, "learning_rate": 0.01}},
         "learning_rate": 0.5,

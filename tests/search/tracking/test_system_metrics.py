@@ -59,8 +59,7 @@ def test_what_fails_to_be_read_leaves_the_others(
     assert not any("network" in name or "disk" in name for name in names)
 
 
-def test_readings_are_the_parent_s_each_once(tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+def test_readings_are_the_parent_s_each_once(uri: str, tmp_path: Path) -> None:
     early, late = Reading("a b/c", 40.0, {"cpu": 1.0}), Reading("a b/c", 65.0, {"cpu": 90.0})
     writer = store(uri, tmp_path)
     writer.read_machine([late])
@@ -76,9 +75,8 @@ def test_readings_are_the_parent_s_each_once(tmp_path: Path) -> None:
 
 
 def test_a_follower_writes_what_is_read_until_it_is_closed(
-    quick: SystemMetrics, tmp_path: Path
+    quick: SystemMetrics, uri: str, tmp_path: Path
 ) -> None:
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     down = [True]
 
     def open_store() -> MLflowStore:
