@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from search.engine.policy import Policy
 from search.engine.pruners import make_judge
 from search.engine.run_directory import RunDirectory
 from search.engine.simulate import Step
+from search.engine.storage import close_storage, open_storage
 from search.engine.study import SearchStudy, StudyHeader
 from search.record import FreezeEvent, Rung, RungReport
 from search.spec.distributions import Branch, Choice, Float, Group, Subset
@@ -48,7 +52,17 @@ STEPS = 20
 RUNGS = 4
 
 
+@functools.cache
+def _empty_database() -> tuple[Path, Any]:
+    """As Optuna makes it, which takes longer than most tests; and the folder that it lies in."""
+    folder = tempfile.TemporaryDirectory()
+    file = Path(folder.name) / "study.db"
+    close_storage(open_storage(file, None))
+    return file, folder
+
+
 def new_study(folder: Path, objectives: Mapping[str, str] = OBJECTIVES) -> SearchStudy:
+    shutil.copy(_empty_database()[0], folder / "study.db")
     provenance = {"seed": 0, "data": "x", "study_id": "s"}
     header = StudyHeader("n", "rte", "m", "accuracy", objectives, provenance, {})
     return SearchStudy.create(folder / "study.db", header)
