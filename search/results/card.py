@@ -111,11 +111,15 @@ def _scores(
     return told + [
         f"- Trained again with {len(member.scores)} fresh seeds: {member.score.mean:.4f} on "
         f"average on {confirmation.split} (95 % interval {member.score.low:.4f} … "
-        f"{member.score.high:.4f})."
+        f"{member.score.high:.4f}){_chosen_on(confirmation)}."
         for confirmation in confirmations
         for member in confirmation.members
         if member.trial == trial.number
     ]
+
+
+def _chosen_on(confirmation: Confirmation) -> str:
+    return "" if confirmation.apart else ", the rows on which it was chosen, which flatters"
 
 
 def _loading(study: StudyRecord, facts: Facts) -> list[str]:

@@ -33,7 +33,7 @@ class Cell:
         params: trainable parameters, average over steps and seeds.
         seconds: of training, mean over seeds.
         seconds_to_base: the same as a multiple of the best LoRA's on the task; None without one.
-        best: number of the trial that scored best in the search, where that is another.
+        best: number of the trial that came first in the search, where that is another.
         seeds: how many it was trained with.
     """
 
@@ -55,11 +55,13 @@ class Comparison:
         model: the backbone.
         tasks: task, metric, split, rows and seeds of each column.
         rows: method → cell of each task; None where it was not confirmed there.
+        flattered: tasks whose configurations were chosen on the rows that they are measured on.
     """
 
     model: str
     tasks: tuple[tuple[str, str, str, int, int], ...]
     rows: dict[str, tuple[Cell | None, ...]]
+    flattered: tuple[str, ...] = ()
 
 
 def compare_methods(
@@ -68,7 +70,8 @@ def compare_methods(
     """Of every method on every task the configuration that scored best in the search.
 
     It was chosen by the search's score, never by that of the fresh seeds, so that what is told of
-    it is not flattered. Where the method's best was not confirmed the cell says which it is.
+    it is not flattered, unless the search chose on the same rows. Where the method's best was not
+    confirmed the cell says which it is.
 
     Args:
         runs: what was searched, and confirmed on a split of its task.
@@ -105,6 +108,7 @@ def compare_methods(
             )
             for method in order
         },
+        tuple(dict.fromkeys(study.task for study, c in columns if not c.apart)),
     )
 
 
@@ -190,21 +194,25 @@ def caption(comparison: Comparison) -> str:
             heads(comparison), cells, comparison.tasks, strict=True
         ):
             if cell is not None and cell.best is not None:
-                what = f"trial {cell.best} scored better in the search and was not confirmed"
+                what = f"trial {cell.best} came first in the search and was not confirmed"
                 others.append(f"{method} on {column}: {what}")
             if cell is not None and cell.seeds < seeds:
                 what = f"{cell.seeds} of {seeds} seeds, the others failed or were not run"
                 others.append(f"{method} on {column}: {what}")
+    flattered = ""
+    if comparison.flattered:
+        columns = ", ".join(comparison.flattered)
+        flattered = f" On {columns} configurations were chosen on the same rows, which flatters."
     about = "; ".join(
         f"{task}: {split}, {rows} rows, {seeds} seeds"
         for task, _, split, rows, seeds in comparison.tasks
     )
     return (
         f"{comparison.model}. Of each method the configuration that scored best in the search, "
-        "trained again with fresh seeds; mean and 95 % interval of a bootstrap over seeds and "
-        f"rows, widened as so few seeds ask for ({about}). Trainable parameters are averages over "
+        "trained again with fresh seeds; mean and 95 % interval, over rows by a bootstrap and over "
+        f"seeds by Student's t ({about}). Trainable parameters are averages over "
         f"steps, the head left out; training time is relative to {BASE}'s on the same task. Both "
-        "are ranges over tasks." + "".join(f" * {other}." for other in others)
+        f"are ranges over tasks.{flattered}" + "".join(f" * {other}." for other in others)
     )
 
 

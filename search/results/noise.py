@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,15 +31,24 @@ class Resampled:
     """Scores of several configurations on the same test rows, drawn again and again.
 
     Two things are left to chance when a configuration is measured: the seed it was trained with,
-    and which rows are in the test split. Each draw takes rows with replacement, the same for all
-    configurations, so that what two have in common cancels out; and of each configuration its
-    seeds with replacement. Intervals are percentiles over draws (Efron and Tibshirani 1993), with
-    two corrections for few seeds. Means of n seeds drawn from n spread too little, by (n - 1) / n
-    in their variance; their distance from the mean of all is scaled up by as much. And how far so
-    few seeds spread is hardly known itself: both ends are moved away from the mean by Student's
-    quantile over the normal one, with the degrees of freedom of Welch and Satterthwaite (1946) for
-    a sum of variances, (Σ v)² / Σ (v² / f). That of the rows has f = rows - 1, that of the seeds of
-    a configuration f = n - 1.
+    and which rows are in the test split. Intervals are percentiles over draws (Efron and Tibshirani
+    1993), and a draw is the sum of two parts:
+
+    - Of the rows: the mean over seeds on rows drawn with replacement, the same for all
+      configurations, so that what two have in common cancels out.
+    - Of the seeds: their standard error on the rows as they are, s / √n, times a normal number. Of
+      three seeds a bootstrap would know no more than their least and their largest.
+
+    A row that one seed gets right by chance and another does not is noise to both parts, and would
+    count twice (Owen 2007, of the bootstrap of two factors). It is left to that of the seeds: with
+    w the variance over seeds of how far each one's score moves in a draw, w / n is taken from the
+    variance of the rows. And how far so few seeds spread is hardly known itself: both ends are
+    moved away from the mean by Student's quantile over the normal one, with the degrees of freedom
+    of Welch and Satterthwaite (1946) for a sum of variances, (Σ v)² / Σ (v² / f). That of the rows
+    has f = rows - 1, that of the seeds of a configuration f = n - 1.
+
+    A draw without a row of class 1 tells nothing of F1, one of a single class nothing of Matthews's
+    correlation, and one of equal values nothing of a correlation: these are left out.
 
     Args:
         labels: shape (rows,).
@@ -69,10 +78,8 @@ class Resampled:
             if len(some) < 2:
                 raise ValueError(f"configuration {key} has {len(some)} seeds, two are needed")
         everything = np.arange(len(truth))[None, :]
-        self._means = {
-            key: float(_scores(metric, truth, some, everything).mean())
-            for key, some in found.items()
-        }
+        whole = {key: _scores(metric, truth, some, everything)[0] for key, some in found.items()}
+        self._means = {key: float(scores.mean()) for key, scores in whole.items()}
         self._range = RANGES[metric]
         self._freedom = {key: len(some) - 1 for key, some in found.items()}
         self._freedom_of_rows = max(1, len(truth) - 1)
@@ -81,44 +88,49 @@ class Resampled:
         for start in range(0, draws, _CHUNK):
             count = min(_CHUNK, draws - start)
             rows = random.integers(0, len(truth), (count, len(truth)))
+            told = _tells(metric, truth)(truth[rows])
             for key, some in found.items():
-                scores[key].append(_scores(metric, truth, some, rows))
+                of_draws = _scores(metric, truth, some, rows)
+                scores[key].append(np.where(told[:, None], of_draws, np.nan))
+        # Every quantile of the normal distribution once, in any order.
+        normal = norm.ppf((np.arange(draws) + 0.5) / draws)
         self._of_rows: dict[int, NDArray[np.float64]] = {}
+        self._error: dict[int, float] = {}
+        self._shared: dict[int, float] = {}
         self._of_seeds: dict[int, NDArray[np.float64]] = {}
         for key, parts in scores.items():
             drawn = np.concatenate(parts)
+            seeds = drawn.shape[1]
             self._of_rows[key] = drawn.mean(axis=1)
-            self._of_seeds[key] = _over_seeds(drawn, random)
+            self._shared[key] = _moved_apart(drawn) / seeds
+            self._error[key] = float(whole[key].std(ddof=1)) / np.sqrt(seeds)
+            self._of_seeds[key] = self._error[key] * random.permutation(normal)
 
     def interval(self, key: int) -> Interval:
         """Of the score of one configuration."""
-        return self._interval(self._means[key], self._of_rows[key], {key: self._of_seeds[key]})
+        return self._interval(self._means[key], self._of_rows[key], [key])
 
     def difference(self, key: int, other: int) -> Interval:
         """Of one configuration's score less another's; zero outside: it is larger than noise."""
         return self._interval(
             self._means[key] - self._means[other],
             self._of_rows[key] - self._of_rows[other],
-            {key: self._of_seeds[key], other: -self._of_seeds[other]},
+            [key, other],
         )
 
-    def _interval(
-        self,
-        mean: float,
-        of_rows: NDArray[np.float64],
-        of_seeds: Mapping[int, NDArray[np.float64]],
-    ) -> Interval:
-        drawn = of_rows + sum(of_seeds.values())
-        # A draw on which a correlation is not defined tells nothing.
-        defined = np.isfinite(drawn)
+    def _interval(self, mean: float, of_rows: NDArray[np.float64], keys: Sequence[int]) -> Interval:
+        # The normal part is symmetric: of a difference it may be added as well.
+        of_seeds = np.sum([self._of_seeds[key] for key in keys], axis=0)
+        defined = np.isfinite(of_rows + of_seeds)
         if not defined.any():
             return Interval(mean, np.nan, np.nan)
+        of_rows = _narrowed(of_rows[defined], sum(self._shared[key] for key in keys))
         tail = (1 - LEVEL) / 2
-        ends = np.quantile(drawn[defined], [tail, 1 - tail])
-        parts = [(float(of_rows[defined].var()), self._freedom_of_rows)]
-        parts += [(float(part[defined].var()), self._freedom[k]) for k, part in of_seeds.items()]
+        ends = np.quantile(of_rows + of_seeds[defined], [tail, 1 - tail])
+        parts = [(float(of_rows.var()), self._freedom_of_rows)]
+        parts += [(self._error[key] ** 2, self._freedom[key]) for key in keys]
         least, most = self._range
-        if len(of_seeds) > 1:
+        if len(keys) > 1:
             least, most = least - most, most - least
         low, high = np.clip(mean + _wider(parts) * (ends - mean), least, most)
         return Interval(mean, float(low), float(high))
@@ -145,12 +157,45 @@ def _scores(
     return np.stack(columns, axis=1)
 
 
-def _over_seeds(scores: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.float64]:
-    """How far means over seeds drawn with replacement lie from the mean over all; (draws,)."""
-    draws, seeds = scores.shape
-    taken = np.take_along_axis(scores, random.integers(0, seeds, (draws, seeds)), axis=1)
-    wider = np.sqrt(seeds / (seeds - 1))
-    return np.asarray(wider * (taken.mean(axis=1) - scores.mean(axis=1)))
+def _tells(
+    metric: Metric, truth: NDArray[np.generic]
+) -> Callable[[NDArray[np.generic]], NDArray[np.bool_]]:
+    """Whether drawn labels, shape (draws, rows), have what a metric of classes is defined by.
+
+    Where the split itself does not have it, its score is what convention makes it, and so are those
+    of draws.
+    """
+
+    def defined(labels: NDArray[np.generic]) -> NDArray[np.bool_]:
+        if metric == "f1":
+            return np.asarray((labels == 1).any(axis=1))
+        if metric == "matthews":
+            return np.asarray((labels != labels[:, :1]).any(axis=1))
+        return np.ones(len(labels), bool)
+
+    if defined(truth[None, :])[0]:
+        return defined
+    return lambda labels: np.ones(len(labels), bool)
+
+
+def _moved_apart(scores: NDArray[np.float64]) -> float:
+    """How far drawing rows moves the scores of seeds apart: a variance over seeds.
+
+    Args:
+        scores: shape (draws, seeds).
+    """
+    moved = scores[np.isfinite(scores).all(axis=1)]
+    if not len(moved):
+        return 0.0
+    return float((moved - moved.mean(axis=0)).var(axis=1, ddof=1).mean())
+
+
+def _narrowed(drawn: NDArray[np.float64], by: float) -> NDArray[np.float64]:
+    """Draws about the same mean, with a variance that is less by so much, and no less than 0."""
+    mean, variance = drawn.mean(), drawn.var()
+    if not variance:
+        return drawn
+    return np.asarray(mean + np.sqrt(max(0.0, 1.0 - by / variance)) * (drawn - mean))
 
 
 def _wider(parts: Sequence[tuple[float, int]]) -> float:

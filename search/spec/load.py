@@ -17,7 +17,7 @@ from search.spec.distributions import Group
 from search.spec.enqueue import Enqueued, enqueued, front_of
 from search.spec.errors import Mistake, SpecError
 from search.spec.overrides import Loader, only_methods, override_all
-from search.spec.per_task import content_for, placed, split_per_task, unknown_tasks
+from search.spec.per_task import KEY, content_for, placed, split_per_task, unknown_tasks
 from search.spec.schema import Space
 from search.spec.tree import parse_tree, pydantic_mistakes
 
@@ -120,7 +120,9 @@ def load_space(
     tasks: dict[str, _Checked] = {}
     for task in searched:
         if task in per_task:
-            tasks[task] = _checked(content_for(content, task, per_task[task]), resumed)
+            own = content_for(content, task, per_task[task])
+            mistakes += only_methods(own, {}, f"{KEY}.{task}.methods")
+            tasks[task] = _checked(own, resumed)
             mistakes += [
                 placed(mistake, task, per_task[task])
                 for mistake in tasks[task].mistakes

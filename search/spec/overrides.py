@@ -118,12 +118,20 @@ def _override_task(change: dict[str, Any], overrides: Sequence[str]) -> None:
             del change[section]
 
 
-def only_methods(content: dict[str, Any], per_task: dict[str, Any]) -> list[Mistake]:
-    """``methods: [lora, head]`` leaves out the others, and what is enqueued of them."""
+def only_methods(
+    content: dict[str, Any], per_task: dict[str, Any], where: str = "methods"
+) -> list[Mistake]:
+    """``methods: [lora, head]`` leaves out the others, and what is enqueued of them.
+
+    Args:
+        content: of a space file, or as it stands for one task.
+        per_task: what it changes for single tasks.
+        where: the key stands, for what is wrong with it.
+    """
     if "methods" not in content:
         return []
     wanted = content.pop("methods")
-    mistakes = _keep_methods(content, content, wanted, "methods")
+    mistakes = _keep_methods(content, content, wanted, where)
     for task, change in per_task.items():
         own = change if "search" in change and "method" in change["search"] else content
         mistakes += _keep_methods(change, own, wanted, f"{KEY}.{task}.methods")
@@ -141,7 +149,7 @@ def _keep_methods(
         return []  # what is wrong with it is said elsewhere
     named = [there] if isinstance(there, str) else list(there)
     if not isinstance(wanted, list) or not wanted:
-        return [Mistake("methods", f"takes a list of methods of the space, got {wanted!r}")]
+        return [Mistake(where, f"takes a list of methods of the space, got {wanted!r}")]
     unknown = [name for name in wanted if name not in named]
     if unknown:
         what = f"{unknown[0]!r} is no method of this space; {did_you_mean(unknown[0], named)}"

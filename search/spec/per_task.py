@@ -23,6 +23,7 @@ SECTIONS = (
     "sampler",
     "pruner",
     "budget",
+    "methods",
 )
 
 
@@ -88,7 +89,7 @@ def content_for(content: Mapping[str, Any], task: str, change: Mapping[str, Any]
     """The space file as it would stand for one task alone.
 
     Of a section the keys that are named are replaced, each whole; what is enqueued comes before
-    what the file enqueues for all tasks.
+    what the file enqueues for all tasks. ``methods`` is left for :func:`only_methods`.
     """
     merged = copy.deepcopy(dict(content)) | {"tasks": [task]}
     queue = merged.get("enqueue", [])

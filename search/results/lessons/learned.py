@@ -140,20 +140,16 @@ def _fitted(trials: Sequence[TrialRecord]) -> tuple[tuple[Effect, ...], tuple[Cu
 
 
 def _peaks_inside(term: Term, terms: Sequence[Term], score: Additive) -> bool:
-    """Whether the middle of a setting's range is better than either of its ends.
+    """Whether the middle of a setting's range is better than either of its ends, beyond noise.
 
     Of a line of slope a and a curve of height b the middle is b above the average of the ends, and
     these are a apart.
     """
     slope, bend = (
-        next(
-            score.coefficients[at]
-            for at, one in enumerate(terms)
-            if one.setting == term.setting and one.curved == curved
-        )
+        np.array([one.setting == term.setting and one.curved == curved for one in terms], float)
         for curved in (False, True)
     )
-    return bool(bend > abs(slope) / 2)
+    return all(score.contrast(bend + side * slope / 2).low > 0 for side in (-1, 1))
 
 
 def _peak(curve: Curve) -> float:

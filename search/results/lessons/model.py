@@ -10,15 +10,19 @@ from scipy import stats
 
 from search.results.noise import LEVEL, Interval
 
-# Spread of an effect that is expected beforehand, in standard deviations of the noise, and what the
-# guess of the noise weighs, in trials. With these the intervals of simulated searches of 8 to 60
-# trials and 10 to 16 terms, with effects of none to three deviations, held what they should.
+# Spread τ of an effect that is expected beforehand, in standard deviations of y were all of it
+# noise, and what the guess of the noise weighs, in trials. With these the intervals of simulated
+# searches of 8 to 60 trials and 10 to 16 terms, with effects of none to three deviations, held what
+# they should.
 _SPREAD, _WEIGHT = 1.5, 4.0
 
 
 @dataclass(frozen=True)
 class Additive:
-    """y = m + (X - its means) β + noise: β | σ² ~ N(0, τ² σ² I), σ² ~ inverse gamma, m is flat.
+    """y = m + (X - its means) β + noise: β | σ² ~ N(0, τ² σ²/ν I), σ² ~ inverse gamma, m is flat.
+
+    ν is the part of the variance of y that is guessed to be noise: the less of it there is, the
+    more of its spread effects are expected to make up, as they do of what is counted.
 
     The marginal posterior of any c·β is a Student t (Gelman et al., Bayesian Data Analysis, 14.8),
     and so is that of m, whose error has nothing to do with that of β as the columns are centred.
@@ -61,7 +65,7 @@ class Additive:
             raise ValueError("every outcome is the same")
         centre = x.mean(axis=0)
         inner, z = x - centre, (y - y.mean()) / scale
-        precision = np.eye(x.shape[1]) / _SPREAD**2 + inner.T @ inner
+        precision = np.eye(x.shape[1]) * noise / _SPREAD**2 + inner.T @ inner
         spread = np.linalg.inv(precision)
         mean = spread @ (inner.T @ z)
         # One is lost to the mean of y.

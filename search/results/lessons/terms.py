@@ -93,7 +93,8 @@ def terms_of(trials: Sequence[TrialRecord]) -> list[Term]:
     """The questions that these trials can answer: roles first, then settings as they are written.
 
     A role is *adapted* where ``modules`` names it, and *trains* where its A and B did at the start.
-    What was changed in the same trials only is one question with all their names. There is none
+    What was changed in the same trials only is one question with all their names, and so is what
+    just the others have. There is none
     for what fewer than two trials have, or lack, nor for a number that all but one have alike.
 
     Args:
@@ -140,7 +141,19 @@ def _roles(settings: Sequence[Mapping[str, Any]]) -> list[Term]:
         for role in in_order(frozenset().union(*sets)):
             values = np.array([float(role in one) for one in sets])
             alike.setdefault(values.tobytes(), _Alike(values)).names[place].append(role)
-    return [_of_roles(*found.names, found.values) for found in alike.values()]
+    terms = {key: _of_roles(*found.names, found.values) for key, found in alike.items()}
+    questions = []
+    while terms:
+        _, term = terms.popitem()
+        other = terms.pop((1.0 - term.values).tobytes(), None)
+        questions.append(term if other is None else _in_place_of(other, term))
+    return questions[::-1]
+
+
+def _in_place_of(one: Term, other: Term) -> Term:
+    """Of two that exclude one another, of which every trial has one: they are one question."""
+    subject = f"{one.subject} in place of {other.subject[0].lower()}{other.subject[1:]}"
+    return Term(subject, f"{one.label} in place of {other.label}", one.values)
 
 
 class _Alike:

@@ -10,6 +10,8 @@ import pytest
 from huggingface_hub import ModelCard
 
 from search.results.card import Facts, card
+from search.results.confirmed import Confirmation, Confirmed
+from search.results.noise import Interval
 
 Maker = Callable[..., Any]
 PEFT = Facts("peft", 2, {"score": 0.8991}, 277, "nyu-mll/glue")
@@ -43,6 +45,19 @@ def test_what_was_not_checked_is_said(study: Maker, trial: Maker) -> None:
     text = card(study(trial(0)), trial(0), [], Facts("merged", 2, None, None, None))
     assert "was not checked" in text
     assert "on the rows on which the search chose" in text
+
+
+def test_scores_on_the_rows_that_it_was_chosen_on_are_told_as_such(
+    study: Maker, trial: Maker
+) -> None:
+    score = Interval(0.8, 0.7, 0.9)
+    member = Confirmed(3, "lora r4", "lora", 0.9, (0.7, 0.9), score, {}, True, None)
+    for apart, told in (
+        (True, "(95 % interval 0.7000 … 0.9000)."),
+        (False, "… 0.9000), the rows on which it was chosen, which flatters."),
+    ):
+        found = Confirmation("validation", 277, (1, 2), apart, (member,), ())
+        assert told in card(study(trial(3)), trial(3), [found], PEFT)
 
 
 @pytest.mark.parametrize("form", ["peft", "aflora", "merged"])

@@ -52,6 +52,14 @@ def test_what_breaks_the_limits_stands_only_where_nothing_else_was_confirmed() -
     assert (cell.trial, cell.best) == (7, None)
 
 
+def test_scores_on_the_rows_that_configurations_were_chosen_on_are_told_as_such() -> None:
+    apart, flattered = run("cola", member(1, "lora", 0.5)), run("rte", member(2, "lora", 0.7))
+    flattered = flattered[0], dataclasses.replace(flattered[1], apart=False)
+    assert "flatters" not in caption(compare_methods([apart]))
+    told = caption(compare_methods([apart, flattered]))
+    assert "On rte configurations were chosen on the same rows, which flatters." in told
+
+
 def test_a_configuration_without_some_of_the_seeds_is_told_of(tmp_path: Path) -> None:
     whole, part = member(1, "lora", 0.7), member(2, "aflora", 0.8)
     whole = dataclasses.replace(whole, scores=(0.6, 0.7, 0.8))
@@ -139,7 +147,7 @@ def test_what_was_not_confirmed_is_said() -> None:
     assert found.rows["head"] == (None,)
     text = as_markdown(found)
     assert "0.7000 (0.6900 … 0.7100) \\* |" in text
-    assert "lora on rte: trial 9 scored better in the search and was not confirmed" in text
+    assert "lora on rte: trial 9 came first in the search and was not confirmed" in text
     assert "| head | – | – | – |" in text
 
 

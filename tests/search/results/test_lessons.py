@@ -79,6 +79,59 @@ def test_effects_that_are_there_are_found_with_their_size() -> None:
     assert best == pytest.approx(0.01, rel=0.2)
 
 
+@pytest.mark.parametrize("count", [8, 40])
+def test_what_a_setting_does_to_counts_is_told_exactly(count: int) -> None:
+    trials = [
+        aflora(number, 0.7 + 0.01 * (number % 3), params=1000.0 * rank, rank=rank)
+        for number in range(count)
+        for rank in [16 if number % 2 else 1]
+    ]
+    (effect,) = (e for e in lessons_of(study(*trials)).effects if e.label == "rank: 1 → 16")
+    assert effect.parameters is not None
+    assert effect.parameters.mean == pytest.approx(16, rel=0.05)
+
+
+def test_roles_that_take_one_another_s_place_are_one_question() -> None:
+    trials = [
+        aflora(
+            number,
+            0.7 + 0.1 * (role == "query") + 0.01 * (number % 3),
+            params=1000.0 if role == "query" else 4000.0,
+            modules=[role],
+            trainable_projections="all",
+        )
+        for number in range(16)
+        for role in [("query", "value")[number % 2]]
+    ]
+    (effect,) = lessons_of(study(*trials)).effects
+    assert effect.label == "adapt and train query in place of adapt and train value"
+    assert effect.subject == (
+        "Adapting query and training its A and B in place of adapting value and training its A and B"
+    )
+    assert effect.score.mean == pytest.approx(0.1, abs=0.02)
+    assert effect.parameters is not None
+    assert effect.parameters.mean == pytest.approx(0.25, rel=0.1)
+
+
+def test_a_setting_is_best_inside_its_range_only_where_both_ends_are_worse_beyond_noise() -> None:
+
+    def peaks(right_end: float) -> list[float | None]:
+        """Scores 0.5 at the left end, 0.8 in the middle, on a parabola."""
+        random = np.random.default_rng(3)
+        slope, bend = (right_end - 0.5) / 2, 0.8 - (0.5 + right_end) / 2
+        trials = [
+            aflora(number, float(score + 0.01 * random.normal()), learning_rate=10 ** (x - 2))
+            for number in range(30)
+            for x in [(number % 5 - 2) / 2]
+            for score in [0.8 + slope * x - bend * x**2]
+        ]
+        effects = lessons_of(study(*trials)).effects
+        return [e.best for e in effects if e.label == "learning_rate: ends → middle"]
+
+    assert peaks(0.5) == [pytest.approx(0.01, rel=0.3)]
+    assert peaks(0.798) == [None]
+
+
 def test_in_words_the_largest_comes_first_and_noise_is_named_as_such() -> None:
     sentences = in_words(lessons_of(searched(60)), "accuracy")
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from search.spec import Mistake, SpecError, load_space
+from search.spec.nodes import methods_of
 from tests.search.spec.spaces import changed, mistakes
 
 FIRST = {"method": {"lora": {"rank": 2}}, "learning_rate": 1e-3, "head_learning_rate": 1e-3}
@@ -128,6 +129,34 @@ def test_methods_left_out_are_left_out_of_a_task_s_own_search(tmp_path: Path) ->
     told = mistakes(path, "methods=[aflora]")
     assert "per_task.cola.methods" in told
     assert "'aflora' is no method of this space" in told
+
+
+def test_a_task_can_have_fewer_methods_than_the_others(tmp_path: Path) -> None:
+    aflora = {"rank": 2, "modules": ["query"], "freeze": {"start": 0.1, "end": 0.5}}
+    queue = [OTHER, {**FIRST, "method": {"aflora": aflora}}]
+    path = two(tmp_path, enqueue=queue, per_task={"cola": {"methods": ["lora"]}})
+    for loaded in (
+        load_space(path),
+        load_space(changed(tmp_path, **load_space(path).resolved())),
+        load_space(path, ["tasks=[cola]"]),
+    ):
+        cola = loaded.for_task("cola")
+        assert list(methods_of(cola.tree).options) == ["lora"]
+        assert [entry.settings["method"] for entry in cola.enqueued] == [OTHER["method"]]
+    rte = load_space(path).for_task("rte")
+    assert list(methods_of(rte.tree).options) == ["aflora", "lora"]
+    assert len(rte.enqueued) == 2
+    # The command line wins, for all tasks and for one.
+    for override in ("methods=[aflora]", "per_task.cola.methods=[aflora]"):
+        cola = load_space(path, [override]).for_task("cola")
+        assert list(methods_of(cola.tree).options) == ["aflora"]
+
+
+@pytest.mark.parametrize("methods", [["lorra"], [], "lora"])
+def test_methods_of_a_task_that_are_not_there_are_named(tmp_path: Path, methods: Any) -> None:
+    told = mistakes(two(tmp_path, per_task={"cola": {"methods": methods}}))
+    assert "per_task.cola.methods" in told
+    assert "no method of this space" in told or "takes a list of methods" in told
 
 
 def test_changes_for_tasks_that_are_not_searched_are_not_looked_at(tmp_path: Path) -> None:
