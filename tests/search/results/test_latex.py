@@ -83,7 +83,7 @@ def test_the_table_is_whole_and_holds_what_the_markdown_does(tmp_path: Path) -> 
     assert opened.replace("\\$", "").count("$") % 2 == 0
     caption = re.search(r"\\caption\{(.*)\}\n\\label", latex)
     assert caption
-    assert "trial 9 scored better" in read_back(caption.group(1))
+    assert "trial 9 came first" in read_back(caption.group(1))
     paths = write_comparison(comparison, tmp_path)
     assert [path.name for path in paths] == ["table.md", "table.tex", "table.csv"]
     assert (tmp_path / "table.tex").read_text() == latex
