@@ -98,13 +98,16 @@ def _warm_up(folder: Path, header: StudyHeader) -> None:
     study.close()
 
 
-def search(trials: int, startup: int, slots: int) -> tuple[dict[str, Timed], int, StudyRecord]:
+def search(
+    trials: int, slots: int, drawn: int = 0, startup: int = 1
+) -> tuple[dict[str, Timed], int, StudyRecord]:
     """A whole search on a simulated clock.
 
     Args:
         trials: so many.
-        startup: random configurations before TPE proposes.
         slots: trials at a time.
+        drawn: so many of them first, at random and not timed.
+        startup: complete trials before TPE proposes.
 
     Returns:
         What each call of the engine took, the bytes by which memory grew, and the study.
@@ -114,17 +117,22 @@ def search(trials: int, startup: int, slots: int) -> tuple[dict[str, Timed], int
     with tempfile.TemporaryDirectory(prefix="latency-") as folder:
         header = StudyHeader("latency", "", "", "", objectives, PROVENANCE, {})
         study = SearchStudy.create(Path(folder) / "study.db", header)
-        policy = Policy(
-            tree=loaded.tree, sampler=Sampler(startup=startup), budget=Budget(trials=trials)
-        )
-        judge = make_judge(Pruner(rungs=RUNGS, start=0.1), list(objectives))
-        engine: Any = Engine(study, policy, judge, 0.0)
+
+        def engine_of(sampler: Sampler, trials: int, now: float) -> Any:
+            policy = Policy(tree=loaded.tree, sampler=sampler, budget=Budget(trials=trials))
+            judge = make_judge(Pruner(rungs=RUNGS, start=0.1), list(objectives))
+            return Engine(study, policy, judge, now)
+
         _warm_up(Path(folder), header)
         before = psutil.Process().memory_info().rss
+        now = 0.0
+        if drawn:
+            now = simulate(engine_of(Sampler(name="random"), drawn, now), curve, slots)
+        engine = engine_of(Sampler(startup=startup), trials, now)
         timed = {name: Timed(getattr(engine, name), answers=name == "ask") for name in GOALS}
         for name, call in timed.items():
             setattr(engine, name, call)
-        simulate(engine, curve, slots)
+        simulate(engine, curve, slots, now=now)
         grown = psutil.Process().memory_info().rss - before
         record = study.record(engine.record().trials)
         study.close()
@@ -137,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, metavar="FILE", help="raw record, as JSON")
     parser.add_argument("--check", action="store_true", help="fail unless the goals are met")
     options = parser.parse_args(arguments)
-    timed, grown, study = search(options.trials, startup=10, slots=4)
+    timed, grown, study = search(options.trials, slots=4, startup=10)
     states = [trial.state for trial in study.trials]
     percentiles = {n: float(np.percentile(t.seconds, 99)) for n, t in timed.items()}
     medians = {n: float(np.median(t.seconds)) for n, t in timed.items()}

@@ -23,12 +23,15 @@ class Goal:
         measured: the figure.
         at_most: it is met at or below this, or
         at_least: at or above this.
+        low, high: of its 95 % interval, where it has one.
     """
 
     what: str
     measured: float
     at_most: float | None = None
     at_least: float | None = None
+    low: float | None = None
+    high: float | None = None
 
     @property
     def met(self) -> bool:
@@ -45,19 +48,29 @@ class Goal:
     @property
     def verdict(self) -> str:
         """Whether it is met, or by how much it is missed."""
-        if self.met:
-            return "met"
         bound = self.at_most if self.at_least is None else self.at_least
         assert bound is not None
-        return f"missed by {abs(self.measured - bound):.4g}"
+        told = "met" if self.met else f"missed by {abs(self.measured - bound):.4g}"
+        if self.low is not None and self.high is not None and self.low < bound < self.high:
+            told += ", within noise"
+        return told
 
 
-def table_of(title: str, goals: Sequence[Goal]) -> Table:
+def table_of(title: str, goals: Sequence[Goal], verdicts: bool = True) -> Table:
+    """What was to be reached and what was measured.
+
+    Args:
+        title: above it.
+        goals: a row each.
+        verdicts: whether what was measured is of the size that the goals are set for.
+    """
     table = Table(title=title, title_justify="left")
     for column in ("", "goal", "measured", ""):
         table.add_column(column, justify="right" if column else "left")
     for goal in goals:
-        table.add_row(goal.what, goal.bound, f"{goal.measured:.4g}", goal.verdict)
+        table.add_row(
+            goal.what, goal.bound, f"{goal.measured:.4g}", goal.verdict if verdicts else "–"
+        )
     return table
 
 

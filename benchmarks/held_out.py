@@ -64,15 +64,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise SystemExit(f"{options.run}: the validation split was used for selection")
     if task.is_regression:
         raise SystemExit(f"{options.run}: {task.name} has no classes")
+    if "accuracy" not in task.metrics:
+        raise SystemExit(f"{options.run}: accuracy is no metric of {task.name}")
     test = data.tests[task.validation]
     labels = np.asarray(test.labels)
     majority = float(np.bincount(labels).max() / len(labels))
     held_out = dataclasses.replace(data, selection=test)
     member = chosen(options.run, options.trial)
     settings = TrialSettings.model_validate(member["params"])
+    # Alone on this machine it need not keep to a part of a GPU.
+    gpu = 1.0 if space.resources.gpu and torch.cuda.is_available() else 0.0
+    if space.resources.gpu and not gpu:
+        print(f"resources.gpu is {space.resources.gpu:g}, and torch sees none: on the CPU")
     found = []
     for seed in options.seeds:
-        job = TrialJob(space.model, task, space.train, 1, seed, gpu=space.resources.gpu)
+        job = TrialJob(space.model, task, space.train, 1, seed, gpu=gpu)
         measures = measured(job, settings, held_out)
         found.append({"seed": seed, **measures})
         print(f"seed {seed}: accuracy {measures['accuracy']:.4f}, majority {majority:.4f}")
@@ -84,6 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "provenance": provenance(space.seed, data.fingerprint, ""),
             "member": member,
             "rows": len(labels),
+            "gpu": gpu,
             "majority": majority,
             "seeds": found,
         }

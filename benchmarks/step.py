@@ -31,6 +31,8 @@ from benchmarks.variants import SHAPES, VARIANTS, Variant, build
 
 REFERENCE = "LoRA r=4 (PEFT)"
 WARM_UP = 2
+#: Every so many steps AFLoRA selects.
+SELECTED = 10
 MOST_OPERATORS = 12
 LEAST_TOKEN, VOCABULARY = 1_000, 20_000
 
@@ -46,6 +48,8 @@ RATIOS = (
     ("AFLoRA live", "ELoRA r=1024, authors' way", 1 / 3),
     ("AFLoRA frozen", "AFLoRA frozen, authors' way", 1 / 1.15),
 )
+#: Variants that the goals are about.
+NEEDED = {REFERENCE, *(name for what, to, _ in RATIOS for name in (what, to))}
 MOST_SCORING = 0.01
 
 
@@ -129,7 +133,8 @@ class Bench:
             "attention_mask": torch.ones_like(ids).to(self._device),
             "labels": torch.randint(0, 2, (rows,), generator=generator).to(self._device),
         }
-        self._at = dict.fromkeys(names, 0)
+        # The first step that is timed is one in which AFLoRA selects: of few rounds it is in them.
+        self._at = dict.fromkeys(names, SELECTED - 1 - WARM_UP)
         self.measured = {name: Measured() for name in names}
 
     def run(self, rounds: int) -> None:
@@ -239,7 +244,8 @@ def goals(measured: dict[str, Measured]) -> list[Goal]:
     found = []
     for what, to, most in RATIOS:
         value, low, high = ratio(measured[what].seconds, measured[to].seconds)
-        found.append(Goal(f"{what} / {to} ({low:.3f} … {high:.3f})", value, at_most=most))
+        told = f"{what} / {to} ({low:.3f} … {high:.3f})"
+        found.append(Goal(told, value, at_most=most, low=low, high=high))
     live, frozen = measured["AFLoRA live"], measured["AFLoRA frozen"]
     # Selecting falls on every tenth step of each variant.
     share = sum(live.scoring) / sum(live.seconds)
@@ -318,12 +324,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 )
                 bench_is = (shape, rows, length, threads, options.device, options.precision)
                 if bench_is == ("minilm", 32, 64, 1, "cpu", "fp32") and not (
-                    set(VARIANTS) - set(options.only)
+                    NEEDED - set(options.only)
                 ):
                     reached = goals(bench.measured)
                     console.print(table_of("goals", reached))
     if options.check and not reached:
-        parser.error("--check needs minilm, 32x64, one thread, fp32 on a CPU, and all variants")
+        parser.error(
+            "--check needs minilm, 32x64, one thread, fp32 on a CPU, and the goals' variants"
+        )
     return conclude(reached, options.out, options.check, {"benches": records})
 
 

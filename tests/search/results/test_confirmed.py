@@ -147,7 +147,7 @@ def test_a_draw_without_what_a_metric_is_defined_by_tells_nothing() -> None:
     """Three rows of sixty are of class 1: one draw in twenty has none of them."""
     labels = np.repeat([0, 1], [57, 3])
     for metric in ("f1", "matthews"):
-        found = Resampled(labels, {0: [labels, labels]}, metric).interval(0)  # type: ignore[arg-type]
+        found = Resampled(labels, {0: [labels, labels]}, metric).interval(0)
         assert (found.mean, found.low, found.high) == (1.0, 1.0, 1.0)
     # Where the split itself has none, there is nothing that draws could be measured against.
     none = np.zeros(60, int)
