@@ -293,7 +293,8 @@ def _confirmation(
 
 def _as_measured(trial: TrialRecord, measures: dict[str, float], study: StudyRecord) -> TrialRecord:
     values = {name: measures[name] for name in study.objectives}
-    return dataclasses.replace(trial, values=values, state="complete")
+    # Limits are of the search: they chose what is trained again, and say nothing of its means.
+    return dataclasses.replace(trial, values=values, state="complete", feasible=True)
 
 
 def _no_better_than(

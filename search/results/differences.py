@@ -37,7 +37,8 @@ def overall_differences(overlays: Sequence[Overlay]) -> list[str]:
     """Sentences on all tasks: whose front covers most on how many, and who dominates wholly."""
     leads: dict[str, list[str]] = {}
     nobody: dict[str, list[StudyRecord]] = {}
-    tied, wholly = [], []
+    tied: dict[int, list[str]] = {}
+    wholly = []
     for overlay in overlays:
         found = [(i, side) for i, side in _ordered(overlay) if side.members]
         if not found:
@@ -45,7 +46,8 @@ def overall_differences(overlays: Sequence[Overlay]) -> list[str]:
             continue
         first, *others = found
         if others and _as_much(first[1], others[0][1]):
-            tied.append(overlay.task)
+            as_much = sum(_as_much(first[1], other) for _, other in found)
+            tied.setdefault(as_much, []).append(overlay.task)
         else:
             leads.setdefault(first[1].run, []).append(overlay.task)
         wholly += [
@@ -66,8 +68,8 @@ def overall_differences(overlays: Sequence[Overlay]) -> list[str]:
             f"Of {len(overlays)} tasks that runs have in common, the front that covers most is "
             f"{listed(told)}."
         )
-    if tied:
-        sentences.append(f"On {listed(tied)} two fronts cover as much.")
+    for count, tasks in sorted(tied.items()):
+        sentences.append(f"On {listed(tasks)} {count} fronts cover as much.")
     sentences += without_fronts(nobody, "on")
     if wholly:
         sentences.append(f"{listed(wholly)}.")

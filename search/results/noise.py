@@ -32,10 +32,11 @@ class Resampled:
 
     Two things are left to chance when a configuration is measured: the seed it was trained with,
     and which rows are in the test split. Intervals are percentiles over draws (Efron and Tibshirani
-    1993), and a draw is the sum of two parts:
+    1993) of how far a score lies from its mean, and a draw is the sum of two parts:
 
     - Of the rows: the mean over seeds on rows drawn with replacement, the same for all
-      configurations, so that what two have in common cancels out.
+      configurations, so that what two have in common cancels out; less the mean over draws, which
+      of so curved a metric as F1 is not the score itself.
     - Of the seeds: their standard error on the rows as they are, s / √n, times a normal number. Of
       three seeds a bootstrap would know no more than their least and their largest.
 
@@ -126,13 +127,14 @@ class Resampled:
             return Interval(mean, np.nan, np.nan)
         of_rows = _narrowed(of_rows[defined], sum(self._shared[key] for key in keys))
         tail = (1 - LEVEL) / 2
-        ends = np.quantile(of_rows + of_seeds[defined], [tail, 1 - tail])
+        below, above = np.quantile(of_rows + of_seeds[defined], [tail, 1 - tail])
         parts = [(float(of_rows.var()), self._freedom_of_rows)]
         parts += [(self._error[key] ** 2, self._freedom[key]) for key in keys]
         least, most = self._range
         if len(keys) > 1:
             least, most = least - most, most - least
-        low, high = np.clip(mean + _wider(parts) * (ends - mean), least, most)
+        wider = _wider(parts)
+        low, high = np.clip([mean + wider * below, mean + wider * above], least, most)
         return Interval(mean, float(low), float(high))
 
 
@@ -191,11 +193,11 @@ def _moved_apart(scores: NDArray[np.float64]) -> float:
 
 
 def _narrowed(drawn: NDArray[np.float64], by: float) -> NDArray[np.float64]:
-    """Draws about the same mean, with a variance that is less by so much, and no less than 0."""
-    mean, variance = drawn.mean(), drawn.var()
+    """How far draws lie from their mean, with a variance less by so much, and no less than 0."""
+    apart, variance = drawn - drawn.mean(), drawn.var()
     if not variance:
-        return drawn
-    return np.asarray(mean + np.sqrt(max(0.0, 1.0 - by / variance)) * (drawn - mean))
+        return np.zeros_like(drawn)
+    return np.asarray(np.sqrt(max(0.0, 1.0 - by / variance)) * apart)
 
 
 def _wider(parts: Sequence[tuple[float, int]]) -> float:

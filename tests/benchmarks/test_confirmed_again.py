@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import pytest
 from benchmarks.confirmed_again import main, trials_of
 
 RECORDS = Path(__file__).parents[2] / "docs/results/glue_minilm"
-GLUE = os.environ.get("GLUE_DIR")
 
 
 def test_trials_are_read_back_from_their_table() -> None:
@@ -31,17 +29,14 @@ def test_trials_are_read_back_from_their_table() -> None:
     assert {t.measures["trainable_params"] for t in trials if t.label == "head"} == {0.0}
 
 
-@pytest.mark.skipif(GLUE is None, reason="needs GLUE_DIR, a folder with rte/train.parquet")
-def test_the_record_is_what_its_predictions_give(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_record_is_what_its_predictions_give(tmp_path: Path, glue_dir: Path) -> None:
     record = Path(shutil.copytree(RECORDS / "rte", tmp_path / "rte"))
     for name in ("confirm.json", "table.md", "table.csv"):
         (record / name).unlink()
-    assert main([str(record), "spaces/glue_minilm.yaml", f"--set=data.dir={GLUE}"]) == 0
+    assert main([str(record), "spaces/glue_minilm.yaml", f"--set=data.dir={glue_dir}"]) == 0
     for name in ("confirm.json", "table.md", "table.csv"):
         assert (record / name).read_text() == (RECORDS / "rte" / name).read_text(), name
     run = record / "confirm/00003-seed1.json"
     run.write_text(run.read_text().replace('"score": 0.5018', '"score": 0.6018'))
     with pytest.raises(SystemExit, match=r"00003-seed1.json: scores 0.5018.* 0.6018.* recorded"):
-        main([str(record), "spaces/glue_minilm.yaml", f"--set=data.dir={GLUE}"])
+        main([str(record), "spaces/glue_minilm.yaml", f"--set=data.dir={glue_dir}"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from search.flat import legible
 from search.results.lessons.learned import FEWEST_TRIALS, Effect, Lessons
 from search.results.lessons.pattern import Tendency
@@ -42,7 +44,10 @@ def _is_told(interval: Interval, none: float) -> bool:
 def _of_score(effect: Effect, metric: str) -> str:
     score = effect.score
     ends = sorted((abs(score.low), abs(score.high)))
-    amount = f"{abs(score.mean):.3f} {metric} ({ends[0]:.3f} … {ends[1]:.3f})"
+    # So many that no effect that is told is told as nothing.
+    digits = max(3, 1 - math.floor(math.log10(ends[0])))
+    least, mean, most = (f"{value:.{digits}f}" for value in (ends[0], abs(score.mean), ends[1]))
+    amount = f"{mean} {metric} ({least} … {most})"
     if effect.best is not None and score.mean > 0:
         best = f"{effect.name} is best at about {legible(effect.best)}"
         return f"{best}: the middle of its range is worth {amount} more than the ends."
