@@ -3,9 +3,9 @@
 ``GLUE_DIR=… python -m benchmarks.all [--quick] [--out benchmarks/results] [--check]``
 
 ``--quick`` takes fewer rounds, trials and seeds, ten minutes on two slow CPUs: what it measures is
-smaller than the goals are set for, so it says of none whether it is met. What needs data that is
-not there is told and left out. Each benchmark's raw record is written below ``--out``, that of
-``--quick`` under a name of its own.
+smaller than the goals are set for, so the table says of none whether it is met. What needs data
+that is not there is told and left out. Each benchmark's raw record is written below ``--out``, that
+of ``--quick`` under a name of its own.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,6 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.quick and options.check:
         parser.error("--check needs the whole benchmarks: --quick is smaller than the goals are")
+    # Ended from outside, it ends what it has started and keeps what it has recorded.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console(width=110)
     reached: list[Goal] = []
     failed = []
@@ -166,9 +169,10 @@ def _run(words: Sequence[str]) -> int:
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(_LEAVE_SECONDS)
-            except subprocess.TimeoutExpired:
+            # What it had started, too.
+            with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
 
 

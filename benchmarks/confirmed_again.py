@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="confirmed-") as folder:
         shutil.copytree(options.record / FOLDER, Path(folder) / FOLDER)
         labels = {split: rows.labels.tolist() for split, rows in data.tests.items()}
-        about = {"metric": task.metric, "apart": True, "labels": labels}
+        about = {"metric": task.metric, "apart": bool(data.tests), "labels": labels}
         (Path(folder) / FOLDER / LABELS).write_text(json.dumps(about), encoding="utf-8")
         found = compare(study, Path(folder))
     write_confirmations(found, options.record)
@@ -78,14 +78,15 @@ def trials_of(table: Path, objectives: Sequence[str]) -> list[TrialRecord]:
         assert row["state"] in get_args(State), row["state"]
         settings = _settings(row)
         measures = {key: n for key, text in row.items() if (n := _number(text)) is not None}
+        complete = row["state"] == "complete"
         found.append(
             TrialRecord(
                 int(row["number"]),
                 cast(State, row["state"]),
                 settings,
                 row["label"],
-                measures=measures | {"score": float(row["score"])},
-                values={name: float(row[name]) for name in objectives},
+                measures=measures,
+                values={name: measures[name] for name in objectives} if complete else None,
             )
         )
     return found

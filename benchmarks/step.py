@@ -247,8 +247,11 @@ def goals(measured: dict[str, Measured]) -> list[Goal]:
         told = f"{what} / {to} ({low:.3f} … {high:.3f})"
         found.append(Goal(told, value, at_most=most, low=low, high=high))
     live, frozen = measured["AFLoRA live"], measured["AFLoRA frozen"]
-    # Selecting falls on every tenth step of each variant.
-    share = sum(live.scoring) / sum(live.seconds)
+    # Selecting falls on the first step that is timed and every tenth after it.
+    selected = live.scoring[::SELECTED]
+    others = [s for at, s in enumerate(live.scoring) if at % SELECTED] or selected
+    scoring = np.mean(others) + (np.mean(selected) - np.mean(others)) / SELECTED
+    share = float(scoring / np.mean(live.seconds))
     kept = frozen.bytes_kept / measured[REFERENCE].bytes_kept
     return [
         *found,

@@ -122,11 +122,11 @@ class Driver:
                 record = part.engine.record()
             else:
                 written.append((part, record))
-                if self.ended_by_itself:
-                    part.study.over = part.engine.ending or part.engine.spent or ALL_BEGUN
             target.ended = part.engine.ending is None
             records.append(record)
         whole = self._write_overview() and len(written) == len(records)
+        if whole and self.ended_by_itself:
+            self._note_ends()
         whole = self._clear(written) and whole
         problem = follower.close()
         if problem is not None:
@@ -138,6 +138,13 @@ class Driver:
                 self._console.print(f"Nothing is left to propose{of_task}: {part.engine.spent}.")
         self._say_goodbye(records)
         return self._status(records) or (0 if whole else 1)
+
+    def _note_ends(self) -> None:
+        """Write down that the search is over, for who looks at it later."""
+        for part in self._parts:
+            part.study.over = part.engine.ending or part.engine.spent or ALL_BEGUN
+            if self._snapshots is not None:
+                self._snapshots.changed(part.task.name)
 
     def _write_overview(self) -> bool:
         """Write the page over all tasks, of several; whether it could be written."""

@@ -56,11 +56,12 @@ def prepare() -> None:
 def collect_seldom() -> None:
     """Look for garbage seldom: libraries make a million objects while they are imported.
 
-    By default all of them are gone through time and again, for nothing: modules stay.
+    By default all of them are gone through time and again, for nothing: modules stay. What runs for
+    long then looks :func:`as usual <collect_as_usual>`.
     """
     gc.set_threshold(IMPORTED_BEFORE_COLLECTING, *gc.get_threshold()[1:])
 
 
 def collect_as_usual() -> None:
-    """Look for garbage as often as Python does: once what was imported is left out of it."""
+    """Look for garbage as often as Python does by itself."""
     gc.set_threshold(*PYTHONS_THRESHOLDS)

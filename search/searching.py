@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from search import environment
 from search.checks import check_capacity, check_engine, check_gpu, check_schedules, check_storage
 from search.console.startup import Startup
 from search.spec import LoadedSpace, SpecError
@@ -64,7 +65,7 @@ class Material:
         spaces: as they are searched for each task.
         tasks: what is trained for.
         data: tokenised.
-        sizes: of the first task's smallest and largest configuration.
+        sizes: of the smallest and the largest configuration of any task.
     """
 
     spaces: list[LoadedSpace]
@@ -87,7 +88,7 @@ def material(wanted: Wanted, ray: Future[Place] | None = None) -> Material:
     startup, loaded = wanted.startup, wanted.loaded
     with startup.step("loading torch and transformers"):
         from search.loading import prepare_data, read_task
-        from search.trial.preflight import smallest_and_largest
+        from search.trial.preflight import extremes, smallest_and_largest
     if ray is not None and ray.done():
         ray.result()  # an address where nothing answers is known by now
     spaces = [loaded.for_task(name) for name in wanted.run.tasks]
@@ -102,7 +103,7 @@ def material(wanted: Wanted, ray: Future[Place] | None = None) -> Material:
         with startup.step(f"reading and tokenising {task.name}"):
             data.append(prepare_data(space, task))
         check_schedules(space, len(data[-1].train))
-    return Material(spaces, tasks, data, sizes[0])
+    return Material(spaces, tasks, data, extremes([size for both in sizes for size in both]))
 
 
 def search(wanted: Wanted, held: ExitStack) -> int:
@@ -133,6 +134,7 @@ def search(wanted: Wanted, held: ExitStack) -> int:
         from search.part import write_space
         from search.store import same_place
 
+    environment.collect_as_usual()
     with startup.step("starting Ray" if wanted.local else "looking for Ray, or starting it"):
         place = ray.result()
     slots = _checked_slots(wanted, place)

@@ -28,6 +28,7 @@ from search.engine.study import SearchStudy  # noqa: E402
 from search.environment import INTERRUPTED, WRONG_INPUT  # noqa: E402
 from search.record import StudyRecord, TrialRecord  # noqa: E402
 from search.results.adapters import with_adapters  # noqa: E402
+from search.results.confirmed import FILE as CONFIRMED  # noqa: E402
 from search.spec import SpecError  # noqa: E402
 from search.spec.schema import Budget  # noqa: E402
 from search.tracking_place import shown_uri  # noqa: E402
@@ -80,7 +81,7 @@ def _summarise(run: Run, studies: Sequence[SearchStudy], console: Console) -> No
         for study, directory in zip(studies, run.begun.values(), strict=True)
     ]
     again = None
-    if None in _ends(studies):
+    if None in _ends(run, studies):
         words = [f"{place}/{run.directory.space.name}", "--out", place, "--resume"]
         again = f"python -m search.run {shlex.join(words)}"
     uri = shown_uri(studies[0].header.space.get("tracking", {}).get("uri"), run.directory)
@@ -111,7 +112,7 @@ def _watch_there(run: str, file: Path) -> int:
 def _watch(run: Run, studies: Sequence[SearchStudy], console: Console) -> None:
     """Show the search until its driver is gone."""
     if not _is_led(run):
-        console.print(_how_it_stands(studies), markup=False, highlight=False)
+        console.print(_how_it_stands(run, studies), markup=False, highlight=False)
         return
     if redraws(console):
         with _live_view(studies, console):
@@ -196,16 +197,22 @@ def _record(study: SearchStudy) -> StudyRecord:
     return study.record(study.trials())
 
 
-def _ends(studies: Sequence[SearchStudy]) -> list[str | None]:
+def _ends(run: Run, studies: Sequence[SearchStudy]) -> list[str | None]:
     """Why each came to its end by itself; None for one that can go on."""
     for study in studies:
         study.reread()
-    return [study.over for study in studies]
+    # What was to be confirmed after the search may have been cut off.
+    return [
+        study.over
+        if (place.root / CONFIRMED).is_file() or not study.header.space.get("confirm")
+        else None
+        for study, place in zip(studies, run.begun.values(), strict=True)
+    ]
 
 
-def _how_it_stands(studies: Sequence[SearchStudy]) -> str:
+def _how_it_stands(run: Run, studies: Sequence[SearchStudy]) -> str:
     """What is said of a run that no driver works on."""
-    ends = _ends(studies)
+    ends = _ends(run, studies)
     if None in ends:
         return "No driver works on this run; search.run --resume goes on with it."
     return f"This search has ended: {'; '.join(dict.fromkeys(filter(None, ends)))}."

@@ -43,10 +43,12 @@ class Resampled:
     A row that one seed gets right by chance and another does not is noise to both parts, and would
     count twice (Owen 2007, of the bootstrap of two factors). It is left to that of the seeds: with
     w the variance over seeds of how far each one's score moves in a draw, w / n is taken from the
-    variance of the rows. And how far so few seeds spread is hardly known itself: both ends are
-    moved away from the mean by Student's quantile over the normal one, with the degrees of freedom
-    of Welch and Satterthwaite (1946) for a sum of variances, (Σ v)² / Σ (v² / f). That of the rows
-    has f = rows - 1, that of the seeds of a configuration f = n - 1.
+    variance of the rows, but no more than s² / n.
+
+    How far so few seeds spread is hardly known itself: both ends are moved away from the mean by
+    Student's quantile over the normal one, with the degrees of freedom of Welch and Satterthwaite
+    (1946) for a sum of variances, (Σ v)² / Σ (v² / f). That of the rows has f = rows - 1, that of
+    the seeds of a configuration f = n - 1.
 
     A draw without a row of class 1 tells nothing of F1, one of a single class nothing of Matthews's
     correlation, and one of equal values nothing of a correlation: these are left out.
@@ -103,8 +105,9 @@ class Resampled:
             drawn = np.concatenate(parts)
             seeds = drawn.shape[1]
             self._of_rows[key] = drawn.mean(axis=1)
-            self._shared[key] = _moved_apart(drawn) / seeds
             self._error[key] = float(whole[key].std(ddof=1)) / np.sqrt(seeds)
+            # Seeds that are alike by chance do not hold it.
+            self._shared[key] = min(_moved_apart(drawn) / seeds, self._error[key] ** 2)
             self._of_seeds[key] = self._error[key] * random.permutation(normal)
 
     def interval(self, key: int) -> Interval:

@@ -109,6 +109,7 @@ def load_space(
     mistakes += override_all(content, overrides)
     _forget_lines(lines, overrides)
     per_task, found = split_per_task(content)
+    untrimmed = {key: value for key, value in content.items() if key != "methods"}
     mistakes += found + only_methods(content, per_task)
     whole = _checked(content, resumed)
     mistakes += whole.mistakes
@@ -120,7 +121,9 @@ def load_space(
     tasks: dict[str, _Checked] = {}
     for task in searched:
         if task in per_task:
-            own = content_for(content, task, per_task[task])
+            # Its own methods are those of the file, whatever others are left with.
+            of_all = untrimmed if "methods" in per_task[task] else content
+            own = content_for(of_all, task, per_task[task])
             mistakes += only_methods(own, {}, f"{KEY}.{task}.methods")
             tasks[task] = _checked(own, resumed)
             mistakes += [

@@ -133,6 +133,8 @@ def only_methods(
     wanted = content.pop("methods")
     mistakes = _keep_methods(content, content, wanted, where)
     for task, change in per_task.items():
+        if "methods" in change:
+            continue
         own = change if "search" in change and "method" in change["search"] else content
         mistakes += _keep_methods(change, own, wanted, f"{KEY}.{task}.methods")
     return list(dict.fromkeys(mistakes))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +66,11 @@ def smallest_and_largest(loaded: LoadedSpace, task: Task) -> tuple[Size, Size]:
             mistakes[mistake.where, mistake.what] = mistake
     if mistakes:
         raise loaded.error(*mistakes.values())
+    return extremes(sizes)
+
+
+def extremes(sizes: Sequence[Size]) -> tuple[Size, Size]:
+    """The smallest and the largest."""
     return min(sizes, key=lambda s: (s.start, s.floor)), max(sizes, key=lambda s: s.start)
 
 

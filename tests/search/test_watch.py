@@ -32,14 +32,14 @@ SPENT = "its budget of trials is spent"
 SPACE = {"search": {"method": {"choice": {"aflora": {}, "lora": {}}}}, "budget": {"trials": 7}}
 
 
-def made(root: Path, *tasks: str) -> Run:
+def made(root: Path, *tasks: str, space: dict[str, Any] = SPACE) -> Run:
     run = Run(root, tasks)
     run.root.mkdir()
     run.directory.space.write_text(yaml.safe_dump({"tasks": list(tasks)}))
     for task, directory in run.studies.items():
         directory.root.mkdir(exist_ok=True)
         provenance = {"seed": 0, "data": "x", "study_id": task}
-        header = StudyHeader("n", task, "m", "accuracy", OBJECTIVES, provenance, SPACE)
+        header = StudyHeader("n", task, "m", "accuracy", OBJECTIVES, provenance, space)
         SearchStudy.create(directory.study, header).close()
     return run
 
@@ -164,6 +164,18 @@ def test_a_search_whose_trials_ended_but_not_its_driver_goes_on(
     assert "No driver works on this run; search.run --resume goes on with it." in (
         capsys.readouterr().out
     )
+
+
+def test_a_search_that_was_not_confirmed_as_it_should_be_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = made(tmp_path / "run", "rte", space=SPACE | {"confirm": {"seeds": 3}})
+    finish(run, begun(run), 7)
+    assert main([str(run.root)]) == 0
+    assert "go on   " in capsys.readouterr().out
+    (run.root / "confirm.json").write_text("[]")
+    assert main([str(run.root)]) == 0
+    assert f"This search has ended: {SPENT}." in capsys.readouterr().out
 
 
 def test_what_the_driver_learns_of_the_whole_study_is_seen_while_it_is_watched(run: Run) -> None:

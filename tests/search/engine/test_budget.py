@@ -134,7 +134,7 @@ def within(trial: TrialRecord) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("sampler", "trials"), [("tpe", 60), ("nsga2", 60), ("nsga3", 60), ("gp", 36)]
+    ("sampler", "trials"), [("tpe", 60), ("nsga2", 60), ("nsga3", 60), ("gp", 44)]
 )
 def test_limits_keep_the_front_and_lead_the_sampler(
     tmp_path: Path, sampler: str, trials: int

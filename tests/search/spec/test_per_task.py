@@ -132,7 +132,7 @@ def test_methods_left_out_are_left_out_of_a_task_s_own_search(tmp_path: Path) ->
 
 
 def test_a_task_can_have_fewer_methods_than_the_others(tmp_path: Path) -> None:
-    aflora = {"rank": 2, "modules": ["query"], "freeze": {"start": 0.1, "end": 0.5}}
+    aflora = {"rank": 4, "modules": ["query"], "freeze": {"start": 0.1, "end": 0.5}}
     queue = [OTHER, {**FIRST, "method": {"aflora": aflora}}]
     path = two(tmp_path, enqueue=queue, per_task={"cola": {"methods": ["lora"]}})
     for loaded in (
@@ -146,6 +146,10 @@ def test_a_task_can_have_fewer_methods_than_the_others(tmp_path: Path) -> None:
     rte = load_space(path).for_task("rte")
     assert list(methods_of(rte.tree).options) == ["aflora", "lora"]
     assert len(rte.enqueued) == 2
+    # Both may be said at once.
+    both = load_space(path, ["methods=[aflora]", "per_task.cola.methods=[lora]"])
+    assert list(methods_of(both.for_task("cola").tree).options) == ["lora"]
+    assert list(methods_of(both.for_task("rte").tree).options) == ["aflora"]
     # The command line wins, for all tasks and for one.
     for override in ("methods=[aflora]", "per_task.cola.methods=[aflora]"):
         cola = load_space(path, [override]).for_task("cola")
