@@ -110,7 +110,7 @@ class Driver:
                 space.resources.of_ray,
                 self._slots,
                 space.failures.hang_minutes,
-                _stepping(self._parts, view),
+                _stepping(self._parts, view, follower),
             )
         records, written = [], []
         for part, target in zip(self._parts, followed, strict=True):
@@ -253,16 +253,21 @@ def _telling(
     def listen(trial: TrialRecord) -> None:
         view.on_trial(index, trial)
         follower.wake(index)
+        if trial.rungs or trial.finished is not None:
+            follower.release()
         if snapshots is not None:
             snapshots.changed(task)
 
     return listen
 
 
-def _stepping(parts: Sequence[Part], view: PlainView | LiveView) -> Callable[[str, int], None]:
+def _stepping(
+    parts: Sequence[Part], view: PlainView | LiveView, follower: Follower
+) -> Callable[[str, int], None]:
     indices = {part.task.name: index for index, part in enumerate(parts)}
 
     def stepped(task: str, number: int) -> None:
+        follower.release()
         index = indices[task]
         view.on_step(index, parts[index].engine.record().trials[number])
 

@@ -71,6 +71,7 @@ class Follower:
         self._studies = studies
         self._system_metrics = system_metrics
         self._changed: set[int] = set()
+        self._held = True
         self._thread = Background(
             "tracking", self._write, lambda problem: RETRY_SECONDS if problem else 0.0
         )
@@ -81,6 +82,7 @@ class Follower:
         return self._thread.problem
 
     def start(self) -> None:
+        """Begin; nothing is written until :meth:`release`."""
         self._thread.start()
         if self._system_metrics is not None:
             self._system_metrics.start(self._wake_all)
@@ -92,7 +94,14 @@ class Follower:
     def wake(self, index: int = 0) -> None:
         """The study at an index has changed."""
         self._changed.add(index)
-        self._thread.wake()
+        if not self._held:
+            self._thread.wake()
+
+    def release(self) -> None:
+        """Write from now on: loading a store takes seconds of a CPU, and trials come first."""
+        if self._held:
+            self._held = False
+            self._thread.wake()
 
     def close(self) -> str | None:
         """Write everything, the result files too; what went wrong, or None.

@@ -17,6 +17,7 @@ from search.record import FreezeEvent, Rung, StudyRecord
 from search.tracking.follower import Followed, Follower
 from search.tracking.mlflow_store import MLflowStore
 from tests.search.records import study, trial
+from tests.waiting import until
 
 NOTE = "mlflow.note.content"
 
@@ -261,6 +262,7 @@ def test_a_hypervolume_that_may_still_move_has_a_name_of_its_own(uri: str, tmp_p
 def follow(open_store: Callable[[], Any], record: StudyRecord) -> Follower:
     follower = Follower([Followed(open_store, lambda: record)])
     follower.start()
+    follower.release()
     return follower
 
 
@@ -287,6 +289,30 @@ def test_a_store_that_is_down_is_caught_up_with(
     assert set(runs) == {"0", "1", "2", "3"}
 
 
+def test_nothing_is_loaded_before_it_is_released_and_nothing_is_lost(
+    uri: str, tmp_path: Path
+) -> None:
+    for released in (True, False):
+        opened: list[MLflowStore] = []
+
+        def open_store() -> MLflowStore:
+            opened.append(store(uri, tmp_path))  # noqa: B023 - called before the next one
+            return opened[-1]  # noqa: B023
+
+        follower = Follower([Followed(open_store, everything)])
+        follower.start()
+        follower.wake()
+        time.sleep(0.2)
+        assert not opened
+        if released:
+            follower.release()
+            until(lambda: opened)  # noqa: B023
+        assert follower.close() is None
+        assert opened
+    _, runs = runs_of(uri)
+    assert set(runs) == {"0", "1", "2", "3"}
+
+
 def test_studies_that_share_an_experiment_each_have_a_parent(uri: str, tmp_path: Path) -> None:
     records = {name: study(trial(0), task=name) for name in ("rte", "cola")}
 
@@ -295,6 +321,7 @@ def test_studies_that_share_an_experiment_each_have_a_parent(uri: str, tmp_path:
 
     follower = Follower([Followed(opened(n), partial(records.__getitem__, n)) for n in records])
     follower.start()
+    follower.release()
     follower.wake(1)
     records["cola"] = study(trial(0), trial(1), task="cola")
     follower.wake(1)

@@ -99,6 +99,7 @@ def test_what_a_server_missed_is_caught_up_with_each_once_and_when_it_was(
         [Followed(lambda: MLflowStore(server.uri, "glue", None, "s1"), lambda: now[0])]
     )
     following.start()
+    following.release()
     following.wake()
     until(lambda: known(server), 60)
     server.kill()

@@ -86,6 +86,7 @@ def test_a_follower_writes_what_is_read_until_it_is_closed(
 
     following = Follower([Followed(open_store, lambda: study(trial(0)))], quick)
     following.start()
+    following.release()
     # A store that is down costs no reading.
     until(lambda: len(quick.after(0.0)) > 2 and following.problem)
     down[0] = False
