@@ -24,8 +24,13 @@ _NOUNS = {
 }
 
 
-def headline(study: StudyRecord) -> list[str]:
-    """Sentences: the best trial, the marks beside it, a cheaper member, and what that rests on."""
+def headline(study: StudyRecord, confirmed: bool = False) -> list[str]:
+    """Sentences: the best trial, the marks beside it, a cheaper member, and what that rests on.
+
+    Args:
+        study: what was searched.
+        confirmed: whether what fresh seeds said stands below.
+    """
     members = front(study.trials, list(study.objectives))
     if not members:
         return [_nothing_kept(study)]
@@ -47,9 +52,14 @@ def headline(study: StudyRecord) -> list[str]:
         f"{'is' if len(members) == 1 else 'are'} on the front."
     )
     if complete > 1:
+        then = (
+            "what fresh seeds say of it stands below."
+            if confirmed
+            else "confirm it with other seeds before relying on it."
+        )
         sentences.append(
             "Each was trained once, and the best of many single runs looks better than it is: "
-            "confirm it with other seeds before relying on it."
+            f"{then}"
         )
     return sentences
 

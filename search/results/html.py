@@ -88,7 +88,7 @@ def write_report(
         "title": f"{study.name}: {study.task}",
         "name": study.name,
         "study": study,
-        "headline": headline(study),
+        "headline": headline(study, bool(confirmed)),
         "facts": _facts(study),
         "counts": _counts(study),
         "details": _details(study),

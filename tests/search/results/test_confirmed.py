@@ -265,6 +265,8 @@ def test_what_is_written_is_read_back_and_shown(tmp_path: Path) -> None:
     assert "Confirmed with 2 fresh seeds" in page
     assert "on which no choice was made" in page
     assert "Where seeds are missing" not in page
+    assert "what fresh seeds say of it stands below" in page
+    assert "with other seeds before relying on it" not in page
     first = json.loads((tmp_path / FOLDER / file_of(1, 1)).read_text())
     (tmp_path / FOLDER / file_of(1, 3)).write_text(json.dumps(first | {"seed": 3}))
     write_report(searched(), tmp_path / "report.html", compare(searched(), tmp_path))
