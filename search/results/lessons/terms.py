@@ -94,8 +94,8 @@ def terms_of(trials: Sequence[TrialRecord]) -> list[Term]:
 
     A role is *adapted* where ``modules`` names it, and *trains* where its A and B did at the start.
     What was changed in the same trials only is one question with all their names, and so is what
-    just the others have. There is none
-    for what fewer than two trials have, or lack, nor for a number that all but one have alike.
+    just the others have. There is none for what fewer than two trials have, or lack, nor for a
+    number that all but one have alike.
 
     Args:
         trials: of AFLoRA, all that were trained to the end.
