@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from aflora.linear import as_stored, features, is_linear
-from aflora.product import low_rank_linear
+from aflora.product import is_cheaper_scaled, low_rank_linear, scaled_linear
 
 INITIAL_D = 0.1
 
@@ -23,7 +23,9 @@ class AFLoRALinear(nn.Module):
     (arXiv 2403.13269, eq. 1, where s is 1). It is computed as a LoRA with a small effective matrix,
     ``B_eff = s * b[:, None] * B * d[None, :]``, so that no activation of width ``out`` is kept for
     the gradient of b, and none of width ``in`` once A is frozen. A frozen A costs no gradient
-    product; B has none of its own at any time, for d and b need that of B_eff.
+    product; B has none of its own at any time, for d and b need that of B_eff. Projections that
+    never train and are not small beside the layer, as ELoRA's, are computed as they are written
+    here, unless many rows make the matrix worth its making.
 
     A and B are Kaiming-uniform, d starts at 0.1 and b at 0: the adapted layer starts equal to
     the layer it wraps. They are kept in fp32 even where the layer is narrower; under autocast the
@@ -68,6 +70,7 @@ class AFLoRALinear(nn.Module):
         self.scale = scale
         self.layer = layer
         self.role = role
+        self._stays_random = not train_projections
         self.base = base.requires_grad_(False)
         stored = base.weight.dtype if base.weight.is_floating_point() else torch.float32
         kind: Any = {
@@ -99,6 +102,9 @@ class AFLoRALinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``x`` of shape (…, in) to (…, out)."""
+        if self._stays_random and is_cheaper_scaled(self.base, x, self.A):
+            scale = self.b if self.scale == 1.0 else self.b * self.scale
+            return scaled_linear(self.base, x, self.A, self.B, self.d, scale)
         return low_rank_linear(self.base, x, self.A, self.effective_B())
 
     @torch.no_grad()

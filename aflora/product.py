@@ -9,10 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from aflora.linear import as_stored, is_conv1d
+from aflora.linear import as_stored, features, is_conv1d
 
 #: With fewer rows than this an effective weight is not worth its making, whatever the shape.
 LEAST_ROWS = 128
+#: Multiplications of a product that take as long as scaling one element, forward and backward.
+SCALING = 500
 
 
 def low_rank_linear(base: nn.Linear, x: Tensor, A: Tensor, B: Tensor) -> Tensor:
@@ -57,6 +59,45 @@ def low_rank_linear(base: nn.Linear, x: Tensor, A: Tensor, B: Tensor) -> Tensor:
     if x.dtype != A.dtype and not torch.is_autocast_enabled(x.device.type):
         x = x.to(A.dtype)
     return y + F.linear(F.linear(x, A), B).to(y.dtype)
+
+
+def scaled_linear(base: nn.Linear, x: Tensor, A: Tensor, B: Tensor, d: Tensor, b: Tensor) -> Tensor:
+    """``base(x) + b ⊙ B (d ⊙ A x)``: two vectors of activations are scaled, no matrix is made.
+
+    Args:
+        base: the layer that is adapted.
+        x: (…, in).
+        A: (r, in).
+        B: (out, r).
+        d: (r,).
+        b: (out,).
+
+    Returns:
+        (…, out), in the dtype of the base layer's output.
+    """
+    y: Tensor = base(x)
+    if x.dtype != A.dtype and not torch.is_autocast_enabled(x.device.type):
+        x = x.to(A.dtype)
+    # Under autocast the vectors would have what follows computed in their own precision.
+    return y + (b * F.linear(d * F.linear(x, A), B)).to(y.dtype)
+
+
+def is_cheaper_scaled(base: nn.Linear, x: Tensor, A: Tensor) -> bool:
+    """Whether random projections that never train cost less in :func:`scaled_linear`.
+
+    The effective matrix of :func:`low_rank_linear` has out · r elements, and its gradient is one
+    product more. Of a rank that is small beside the layer that is next to nothing; else it pays
+    where there is less to do by way of the weight's own gradient, which takes many rows.
+    """
+    inside, outside = features(base)
+    rank, rows = len(A), x.numel() // x.shape[-1]
+    if _is_low(rank, inside, outside):
+        return False
+    if rows < LEAST_ROWS or not _is_plain(base, x, A):
+        return True
+    scaled = rows * (2 * rank * (inside + outside) + SCALING * (outside + rank))
+    through = inside * outside * (2 * rank + rows) + SCALING * outside * rank
+    return scaled <= through
 
 
 def _is_plain(base: nn.Linear, x: Tensor, A: Tensor) -> bool:

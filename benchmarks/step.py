@@ -331,6 +331,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 ):
                     reached = goals(bench.measured)
                     console.print(table_of("goals", reached))
+                # Else it lies there beside the next one while that is built.
+                del bench
     if options.check and not reached:
         parser.error(
             "--check needs minilm, 32x64, one thread, fp32 on a CPU, and the goals' variants"

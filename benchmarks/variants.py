@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 import transformers as hf
 from torch import Tensor, nn
 
 import aflora
 from aflora import AFLoRAConfig, AFLoRALinear, FreezeConfig, Freezer
+from aflora.product import scaled_linear
 from aflora.roles import find_targets
 from search.spec.settings import TrialSettings
 from search.trial.methods import method_for
@@ -47,9 +47,7 @@ class AuthorsLinear(AFLoRALinear):
     """The layer as its authors compute it: two vectors of activations, no small matrix."""
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.base(x)
-        # Under autocast the vectors would have what follows computed in their own precision.
-        return (y + self.b * F.linear(self.d * F.linear(x, self.A), self.B)).to(y.dtype)
+        return scaled_linear(self.base, x, self.A, self.B, self.d, self.b)
 
 
 def as_authors(model: nn.Module) -> nn.Module:

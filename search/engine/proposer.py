@@ -12,13 +12,13 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
-from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.engine.grid import Grid
 from search.engine.proposals import Draw, propose
-from search.engine.samplers import GRID, make_sampler
+from search.engine.samplers import GRID, make_sampler, most_seen
+from search.engine.seen import SeenTrials
 from search.flat import flattened
 from search.spec.distributions import Group
 from search.spec.limits import Limit
@@ -92,7 +92,7 @@ class Proposer:
         self._grid = Grid(tree, seed) if sampler.name == GRID else None
         self._place = 0
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._storage = InMemoryStorage()
+        self._storage = SeenTrials(most_seen(sampler))
         directions = [StudyDirection.MINIMIZE] * len(objectives)
         self._study_id = self._storage.create_new_study(directions, _NAME)
         for key, value in attributes.items():
@@ -101,7 +101,7 @@ class Proposer:
         self._tried: set[str] = set()
         self._failed: dict[str, int] = {}
         self._complete = self._feasible = 0
-        self._front: list[list[float]] = []
+        self._front: dict[int, list[float]] = {}
         self._lock = threading.Lock()
         self._events: deque[Callable[[], None]] = deque()
         for trial in trials:
@@ -134,19 +134,20 @@ class Proposer:
         if settings is not None:
             self._tried.add(_key(flattened(settings)))
         if complete:
-            self._count(self._minimised(trial.values), trial.constraints)
+            self._count(len(self._ids) - 1, self._minimised(trial.values), trial.constraints)
         if trial.state == TrialState.FAIL and "settings" in trial.user_attrs:
             self._failed[_key(flattened(trial.user_attrs["settings"]))] = trial.number
 
-    def _count(self, values: list[float], violations: Mapping[str, float]) -> None:
+    def _count(self, number: int, values: list[float], violations: Mapping[str, float]) -> None:
         """A complete trial: does it keep to the limits, and does any other dominate it?"""
         self._complete += 1
         if any(value > 0 for value in violations.values()):
             return
         self._feasible += 1
-        if not any(_dominates(other, values) for other in self._front):
-            self._front = [other for other in self._front if not _dominates(values, other)]
-            self._front.append(values)
+        if not any(_dominates(other, values) for other in self._front.values()):
+            self._front = {n: v for n, v in self._front.items() if not _dominates(values, v)}
+            self._front[number] = values
+            self._storage.front = set(self._front)
 
     def _minimised(self, values: Sequence[float]) -> list[float]:
         return [
@@ -179,7 +180,7 @@ class Proposer:
             minimised = self._minimised(values) if values is not None else None
             self._storage.set_trial_state_values(trial_id, state, minimised)
             if minimised is not None:
-                self._count(minimised, violations)
+                self._count(number, minimised, violations)
             elif state == TrialState.FAIL:
                 self._failed[_key(flattened(settings))] = number
 

@@ -37,6 +37,8 @@ _OURS = frozenset({"seed", "n_startup_trials", "constraints_func", "gamma"})
 
 GOOD_FRACTION = 0.1
 GOOD_MOST = 25
+#: Trials that TPE weighs: its time grows with them, and what is old has little weight with it.
+SEEN_MOST = 2000
 
 
 def check_sampler(config: Sampler, tree: Group) -> None:
@@ -53,6 +55,17 @@ def check_sampler(config: Sampler, tree: Group) -> None:
     cls = class_of(config.name, SAMPLERS, BaseSampler)
     check_arguments(cls, config.options, _OURS)
     make_sampler(config, 0, 0, 0, config.startup, config.startup, 1)
+
+
+def most_seen(config: Sampler) -> int | None:
+    """How many of the last trials a sampler sees beside the front; None for all.
+
+    The evolutionary ones look up their own generations, which are of any age.
+    """
+    if config.name == GRID:
+        return None
+    cls = class_of(config.name, SAMPLERS, BaseSampler)
+    return SEEN_MOST if issubclass(cls, TPESampler) else None
 
 
 def make_sampler(

@@ -13,8 +13,15 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from transformers.pytorch_utils import Conv1D
 
+from aflora.layer import AFLoRALinear
 from aflora.linear import as_stored
-from aflora.product import LEAST_ROWS, _goes_through_weight, _merges, low_rank_linear
+from aflora.product import (
+    LEAST_ROWS,
+    _goes_through_weight,
+    _merges,
+    is_cheaper_scaled,
+    low_rank_linear,
+)
 from search.trial.flops import _PROBES
 
 FEW, MANY = 6, LEAST_ROWS + 2
@@ -207,3 +214,68 @@ def test_no_pass_in_which_flops_are_counted_makes_a_weight(
     for sequences, length in _PROBES:
         assert not _merges(sequences * length, inside, outside, rank)
         assert not _goes_through_weight(sequences * length, inside, outside, rank, live)
+
+
+@given(
+    st.integers(1, 24), st.integers(4, 40), st.integers(4, 40), st.booleans(), st.integers(2, 300)
+)
+def test_a_layer_whose_projections_stay_random_is_its_equation(
+    rank: int, inside: int, outside: int, of_x: bool, rows: int
+) -> None:
+    """y = W x + s b ⊙ B (d ⊙ A x), and the gradients of x, d and b."""
+    base, x, _, _ = made(rows, rank, inside, outside, seed=rows)
+    x.requires_grad_(of_x)
+    layer = AFLoRALinear(base, rank, scale=0.5, train_projections=False)
+    torch.nn.init.normal_(layer.b)
+    found = layer(x)
+    expected = base(x) + layer.b * F.linear(layer.d * F.linear(x, layer.A), layer.B) * 0.5
+    torch.testing.assert_close(found, expected)
+    weights = torch.randn_like(found)
+    trains = [layer.d, layer.b, *([x] if of_x else [])]
+    for one, other in zip(
+        torch.autograd.grad((found * weights).sum(), trains),
+        torch.autograd.grad((expected * weights).sum(), trains),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other)
+
+
+def scaled(rows: int, inside: int, outside: int, rank: int) -> bool:
+    return is_cheaper_scaled(
+        nn.Linear(inside, outside).requires_grad_(False),
+        torch.empty(1, rows, inside),
+        torch.empty(rank, inside),
+    )
+
+
+def test_a_matrix_as_large_as_the_layer_is_made_for_many_rows_alone() -> None:
+    assert scaled(256, 384, 1536, rank=1024)
+    assert not scaled(2048, 384, 1536, rank=1024)
+    assert not scaled(256, 384, 1536, rank=4)
+    # One that is drawn in a narrower format goes the plain way, however many rows there are.
+    layer = nn.Linear(384, 1536, dtype=torch.bfloat16).requires_grad_(False)
+    assert is_cheaper_scaled(layer, torch.empty(2048, 384), torch.empty(1024, 384))
+
+
+@given(st.integers(1, 4096), st.integers(1, 4096), st.integers(1, 2048))
+def test_flops_of_random_projections_are_counted_scaled_unless_they_are_low(
+    inside: int, outside: int, rank: int
+) -> None:
+    with torch.device("meta"):
+        for sequences, length in _PROBES:
+            low = 4 * rank <= min(inside, outside)
+            assert scaled(sequences * length, inside, outside, rank) == (not low)
+
+
+@pytest.mark.parametrize("many", [False, True], ids=["scaled", "through the weight"])
+def test_only_scaled_projections_have_no_product_for_a_gradient_of_their_own(many: bool) -> None:
+    layer = AFLoRALinear(nn.Linear(8, 12), 16, train_projections=False)
+    x = torch.randn(LEAST_ROWS * 8 if many else FEW, 8, requires_grad=True)
+    with FlopCounterMode(display=False) as counter:
+        layer(x).sum().backward()
+    rows = len(x)
+    own = 2 * 8 * 12 * rows  # of the layer itself, twice: forward and for x
+    thin = 2 * 16 * (8 + 12) * rows
+    # Through the weight: B A, its gradient, and from that B's.
+    heavy = 2 * (8 * 12 * rows + 2 * 8 * 12 * 16)
+    assert counter.get_total_flops() == 2 * own + (heavy if many else 2 * thin)

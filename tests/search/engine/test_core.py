@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from optuna.trial import TrialState
 
 from search.engine.failures import Failure
 from search.engine.proposals import params_of
@@ -230,8 +231,51 @@ def test_the_front_that_tpe_takes_for_good_is_the_front(found: list[Any]) -> Non
     from tests.search.engine.curves import TREE
 
     proposer = Proposer(TREE, None, Sampler(), ["score", "trainable_params"], (), 0, [], {})
-    for score, cost, feasible in found:
-        proposer._count([-score, cost], {"x": 0.0 if feasible else 1.0})
+    for number, (score, cost, feasible) in enumerate(found):
+        proposer._count(number, [-score, cost], {"x": 0.0 if feasible else 1.0})
     kept = [[-score, cost] for score, cost, feasible in found if feasible]
     assert len(proposer._front) == (int(non_dominated(kept).sum()) if kept else 0)
     assert (proposer._complete, proposer._feasible) == (len(found), len(kept))
+
+
+@given(
+    st.lists(
+        st.none() | st.just("pruned") | st.tuples(st.integers(0, 3), st.integers(0, 3)),
+        max_size=12,
+    ),
+    st.integers(1, 6),
+    st.sampled_from(["tpe", "nsga2"]),
+)
+def test_tpe_sees_the_front_what_runs_and_the_last_trials(
+    ends: list[str | tuple[int, int] | None], most: int, name: str
+) -> None:
+    """A trial runs (None), was pruned, or has a score and a count; NSGA-II sees all."""
+    from search.engine import samplers
+    from search.engine.proposer import Proposer
+    from search.pareto import non_dominated
+    from tests.search.engine.curves import TREE
+
+    config = Sampler(name=name, startup=100)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(samplers, "SEEN_MOST", most)
+        proposer = Proposer(TREE, None, config, ["score", "trainable_params"], (), 0, [], {})
+    complete: dict[int, list[float]] = {}
+    for number, end in enumerate(ends):
+        draft = proposer.propose()
+        assert draft is not None
+        if isinstance(end, tuple):
+            complete[number] = [-float(end[0]), float(end[1])]
+            values = [float(end[0]), 10.0 ** end[1]]
+            proposer.ended(number, TrialState.COMPLETE, values, draft.settings, {})
+        elif end == "pruned":
+            proposer.ended(number, TrialState.PRUNED, None, draft.settings, {})
+    proposer._take_in()
+    seen = {trial.number for trial in proposer._storage.get_all_trials(0, deepcopy=False)}
+    everything = set(range(len(ends)))
+    if name == "nsga2":
+        assert seen == everything
+        return
+    best = non_dominated([*complete.values()]).tolist() if complete else []
+    front = {number for number, kept in zip(complete, best, strict=True) if kept}
+    running = {number for number, end in enumerate(ends) if end is None}
+    assert seen == front | running | {number for number in everything if number >= len(ends) - most}

@@ -1,0 +1,40 @@
+"""What a sampler sees of a long search: its front, what runs, and what came last."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from optuna.storages import InMemoryStorage
+from optuna.trial import FrozenTrial, TrialState
+
+
+class SeenTrials(InMemoryStorage):
+    """Trials in memory, of which no more are handed out than a sampler can weigh in time.
+
+    Attributes:
+        most: of the last trials, how many are seen; None for all.
+        front: numbers of the trials that no other dominates. These are seen however old they are,
+            and so are those that run.
+    """
+
+    def __init__(self, most: int | None) -> None:
+        super().__init__()
+        self.most = most
+        self.front: set[int] = set()
+
+    def get_all_trials(
+        self,
+        study_id: int,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+    ) -> list[FrozenTrial]:
+        """Those that are seen, in the order of their numbers."""
+        trials: list[FrozenTrial] = super().get_all_trials(study_id, deepcopy, states)
+        if self.most is None or len(trials) <= self.most:
+            return trials
+        early = [
+            trial
+            for trial in trials[: -self.most]
+            if trial.number in self.front or trial.state == TrialState.RUNNING
+        ]
+        return early + trials[-self.most :]
