@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import pearsonr, spearmanr
-from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 from search.record import ConstantAnswer
 from search.spec.tasks import Metric, Task
@@ -17,16 +15,6 @@ from search.spec.tasks import Metric, Task
 class MetricError(ValueError):
     """The score of these predictions is not a number."""
 
-
-# Of labels and predictions. F1 is that of class 1; one that is never named, nor there, scores 0.
-_METRICS: Mapping[Metric, Callable[[Any, Any], float]] = {
-    "accuracy": accuracy_score,
-    "f1": lambda labels, found: f1_score(labels, found, zero_division=0.0),
-    "f1_macro": lambda labels, found: f1_score(labels, found, average="macro", zero_division=0.0),
-    "matthews": matthews_corrcoef,
-    "pearson": lambda labels, found: pearsonr(found, labels).statistic,
-    "spearman": lambda labels, found: spearmanr(found, labels).statistic,
-}
 
 #: The lowest and the highest value of each.
 RANGES: Mapping[Metric, tuple[float, float]] = {
@@ -73,7 +61,7 @@ def measures_of(
     """
     if task.is_regression and np.ptp(np.asarray(predictions, dtype=np.float64)) == 0:
         raise MetricError("the model predicts the same value for every row")
-    measures = {metric: float(_METRICS[metric](labels, predictions)) for metric in task.metrics}
+    measures = {metric: float(metric_of(metric)(labels, predictions)) for metric in task.metrics}
     return {"score": measures[task.metric]} | measures
 
 
@@ -125,5 +113,22 @@ def from_confusion(metric: Metric, counts: NDArray[np.floating]) -> NDArray[np.f
 
 
 def metric_of(metric: Metric) -> Callable[[Any, Any], float]:
-    """The function of labels and predictions behind a name."""
-    return _METRICS[metric]
+    """The function of labels and predictions behind a name.
+
+    F1 is that of class 1; one that is never named, nor there, scores 0.
+    """
+    # Loaded when there is something to score: a trial's first step does not wait for them.
+    from scipy.stats import pearsonr, spearmanr
+    from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
+
+    functions: Mapping[Metric, Callable[[Any, Any], float]] = {
+        "accuracy": accuracy_score,
+        "f1": lambda labels, found: f1_score(labels, found, zero_division=0.0),
+        "f1_macro": lambda labels, found: f1_score(
+            labels, found, average="macro", zero_division=0.0
+        ),
+        "matthews": matthews_corrcoef,
+        "pearson": lambda labels, found: pearsonr(found, labels).statistic,
+        "spearman": lambda labels, found: spearmanr(found, labels).statistic,
+    }
+    return functions[metric]

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
 from search.spec.data import Holdout
 from search.spec.schema import Space
@@ -98,6 +97,9 @@ def _some(rows: Rows, task: Task, count: int, seed: int) -> Rows:
 
 def _split(rows: Rows, task: Task, first: int, seed: int) -> tuple[Rows, Rows]:
     """A seeded split with ``first`` rows in the first part, stratified by class."""
+    # Not in the processes of trials, which are given what was split.
+    from sklearn.model_selection import train_test_split
+
     try:
         kept, rest = train_test_split(
             np.arange(len(rows)),
