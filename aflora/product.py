@@ -86,15 +86,22 @@ def is_cheaper_scaled(base: nn.Linear, x: Tensor, A: Tensor) -> bool:
     """Whether random projections that never train cost less in :func:`scaled_linear`.
 
     The effective matrix of :func:`low_rank_linear` has out · r elements, and its gradient is one
-    product more. Of a rank that is small beside the layer that is next to nothing; else it pays
-    where there is less to do by way of the weight's own gradient, which takes many rows.
+    product more. Of a rank that is small beside the layer that is next to nothing. Else it pays
+    with many rows: on a CPU where there is less to do by way of the weight's own gradient, and
+    elsewhere, where this was not measured, once the activations have more elements.
     """
+    if torch.compiler.is_compiling():
+        # No graph is to depend on the number of rows.
+        return False
     inside, outside = features(base)
     rank, rows = len(A), x.numel() // x.shape[-1]
     if _is_low(rank, inside, outside):
         return False
-    if rows < LEAST_ROWS or not _is_plain(base, x, A):
+    if rows < LEAST_ROWS:
+        # Here FLOPs are counted, which are to be the same on every device.
         return True
+    if not _is_plain(base, x, A):
+        return rows * (outside + rank) < outside * rank
     scaled = rows * (2 * rank * (inside + outside) + SCALING * (outside + rank))
     through = inside * outside * (2 * rank + rows) + SCALING * outside * rank
     return scaled <= through

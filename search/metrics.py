@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -113,15 +114,23 @@ def from_confusion(metric: Metric, counts: NDArray[np.floating]) -> NDArray[np.f
 
 
 def metric_of(metric: Metric) -> Callable[[Any, Any], float]:
-    """The function of labels and predictions behind a name.
+    """The function of labels and predictions behind a name."""
+    return _functions()[metric]
 
-    F1 is that of class 1; one that is never named, nor there, scores 0.
-    """
-    # Loaded when there is something to score: a trial's first step does not wait for them.
+
+def load_scores() -> None:
+    """Import what scores, which takes a second."""
+    _functions()
+
+
+@functools.cache
+def _functions() -> Mapping[Metric, Callable[[Any, Any], float]]:
+    # Not imported above: a trial's first step would wait for them.
     from scipy.stats import pearsonr, spearmanr
     from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
-    functions: Mapping[Metric, Callable[[Any, Any], float]] = {
+    # F1 is that of class 1; one that is never named, nor there, scores 0.
+    return {
         "accuracy": accuracy_score,
         "f1": lambda labels, found: f1_score(labels, found, zero_division=0.0),
         "f1_macro": lambda labels, found: f1_score(
@@ -131,4 +140,3 @@ def metric_of(metric: Metric) -> Callable[[Any, Any], float]:
         "pearson": lambda labels, found: pearsonr(found, labels).statistic,
         "spearman": lambda labels, found: spearmanr(found, labels).statistic,
     }
-    return functions[metric]

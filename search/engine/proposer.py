@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import threading
 import warnings
 from collections import deque
@@ -17,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.engine.grid import Grid
 from search.engine.proposals import Draw, propose
-from search.engine.samplers import GRID, make_sampler, most_seen
+from search.engine.samplers import GOOD_MOST, GRID, SEEN_MOST, make_sampler, most_seen
 from search.engine.seen import SeenTrials
 from search.flat import flattened
 from search.spec.distributions import Group
@@ -100,7 +101,9 @@ class Proposer:
         self._ids: list[int] = []
         self._tried: set[str] = set()
         self._failed: dict[str, int] = {}
-        self._complete = self._feasible = 0
+        self._complete = 0
+        # Numbers in the storage: a proposal that came to nothing has one there and nowhere else.
+        self._feasible: list[int] = []
         self._front: dict[int, list[float]] = {}
         self._lock = threading.Lock()
         self._events: deque[Callable[[], None]] = deque()
@@ -134,20 +137,24 @@ class Proposer:
         if settings is not None:
             self._tried.add(_key(flattened(settings)))
         if complete:
-            self._count(len(self._ids) - 1, self._minimised(trial.values), trial.constraints)
+            self._count(self._ids[-1], self._minimised(trial.values), trial.constraints)
         if trial.state == TrialState.FAIL and "settings" in trial.user_attrs:
             self._failed[_key(flattened(trial.user_attrs["settings"]))] = trial.number
 
-    def _count(self, number: int, values: list[float], violations: Mapping[str, float]) -> None:
+    def _count(self, trial_id: int, values: list[float], violations: Mapping[str, float]) -> None:
         """A complete trial: does it keep to the limits, and does any other dominate it?"""
         self._complete += 1
         if any(value > 0 for value in violations.values()):
             return
-        self._feasible += 1
+        number = self._storage.get_trial_number_from_id(trial_id)
+        bisect.insort(self._feasible, number)
         if not any(_dominates(other, values) for other in self._front.values()):
             self._front = {n: v for n, v in self._front.items() if not _dominates(values, v)}
             self._front[number] = values
-            self._storage.front = set(self._front)
+        # Of what keeps to the limits as many as TPE may call good: what it lacked of them it would
+        # take from those that were pruned. A front has no end where values tie.
+        front = sorted(self._front)[-SEEN_MOST:]
+        self._storage.kept = frozenset([*front, *self._feasible[-GOOD_MOST:]])
 
     def _minimised(self, values: Sequence[float]) -> list[float]:
         return [
@@ -180,7 +187,7 @@ class Proposer:
             minimised = self._minimised(values) if values is not None else None
             self._storage.set_trial_state_values(trial_id, state, minimised)
             if minimised is not None:
-                self._count(number, minimised, violations)
+                self._count(trial_id, minimised, violations)
             elif state == TrialState.FAIL:
                 self._failed[_key(flattened(settings))] = number
 
@@ -250,7 +257,7 @@ class Proposer:
                 number,
                 attempt,
                 self._complete,
-                self._feasible,
+                len(self._feasible),
                 len(self._front),
             )
             # A study object keeps trials it has read; a new one sees what is there now.

@@ -1,4 +1,4 @@
-"""What a sampler sees of a long search: its front, what runs, and what came last."""
+"""What a sampler sees of a long search: its best trials and its last ones."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ class SeenTrials(InMemoryStorage):
 
     Attributes:
         most: of the last trials, how many are seen; None for all.
-        front: numbers of the trials that no other dominates. These are seen however old they are,
-            and so are those that run.
+        kept: numbers of those that are seen however old they are.
     """
 
     def __init__(self, most: int | None) -> None:
         super().__init__()
         self.most = most
-        self.front: set[int] = set()
+        self.kept: frozenset[int] = frozenset()
 
     def get_all_trials(
         self,
@@ -32,9 +31,5 @@ class SeenTrials(InMemoryStorage):
         trials: list[FrozenTrial] = super().get_all_trials(study_id, deepcopy, states)
         if self.most is None or len(trials) <= self.most:
             return trials
-        early = [
-            trial
-            for trial in trials[: -self.most]
-            if trial.number in self.front or trial.state == TrialState.RUNNING
-        ]
+        early = [trial for trial in trials[: -self.most] if trial.number in self.kept]
         return early + trials[-self.most :]

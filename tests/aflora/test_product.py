@@ -240,6 +240,28 @@ def test_a_layer_whose_projections_stay_random_is_its_equation(
         torch.testing.assert_close(one, other)
 
 
+@pytest.mark.parametrize("kind", ["bf16", "autocast", "transposed"])
+def test_random_projections_around_any_layer(kind: str) -> None:
+    """In the layer's own format comes out the update that is computed in that of the vectors."""
+    torch.manual_seed(0)
+    base: Any = Conv1D(12, 8) if kind == "transposed" else nn.Linear(8, 12)
+    layer = AFLoRALinear(base.to(torch.bfloat16 if kind == "bf16" else torch.float32), 16,
+                         train_projections=False)  # fmt: skip
+    torch.nn.init.normal_(layer.b)
+    x = torch.randn(2, FEW, 8)
+    expected = base(x.to(base.weight.dtype)).float() + x @ (layer.effective_B() @ layer.A).t()
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=kind == "autocast"):
+        found = layer(x.to(base.weight.dtype))
+    assert found.dtype == (torch.float32 if kind == "transposed" else torch.bfloat16)
+    exact = kind == "transposed"
+    torch.testing.assert_close(
+        found.float(), expected, rtol=1e-5 if exact else 2e-2, atol=1e-5 if exact else 5e-2
+    )
+    found.sum().backward()
+    assert layer.d.grad is not None
+    assert layer.d.grad.dtype == torch.float32
+
+
 def scaled(rows: int, inside: int, outside: int, rank: int) -> bool:
     return is_cheaper_scaled(
         nn.Linear(inside, outside).requires_grad_(False),
@@ -252,16 +274,18 @@ def test_a_matrix_as_large_as_the_layer_is_made_for_many_rows_alone() -> None:
     assert scaled(256, 384, 1536, rank=1024)
     assert not scaled(2048, 384, 1536, rank=1024)
     assert not scaled(256, 384, 1536, rank=4)
-    # One that is drawn in a narrower format goes the plain way, however many rows there are.
-    layer = nn.Linear(384, 1536, dtype=torch.bfloat16).requires_grad_(False)
-    assert is_cheaper_scaled(layer, torch.empty(2048, 384), torch.empty(1024, 384))
-
-
-@given(st.integers(1, 4096), st.integers(1, 4096), st.integers(1, 2048))
-def test_flops_of_random_projections_are_counted_scaled_unless_they_are_low(
-    inside: int, outside: int, rank: int
-) -> None:
+    # Elsewhere than in fp32 on a CPU: once its elements are fewer than those of the activations.
     with torch.device("meta"):
+        assert scaled(512, 384, 1536, rank=1024)
+        assert not scaled(1024, 384, 1536, rank=1024)
+
+
+@given(st.integers(1, 96), st.integers(1, 96), st.integers(1, 96), st.sampled_from(["cpu", "meta"]))
+def test_flops_of_random_projections_are_counted_scaled_unless_they_are_low(
+    inside: int, outside: int, rank: int, device: str
+) -> None:
+    """On any device: what lies on ``meta`` is computed as on a GPU."""
+    with torch.device(device):
         for sequences, length in _PROBES:
             low = 4 * rank <= min(inside, outside)
             assert scaled(sequences * length, inside, outside, rank) == (not low)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import random
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from optuna.trial import TrialState
 
 from search.engine.failures import Failure
 from search.engine.proposals import params_of
+from search.engine.proposer import Proposer
 from search.engine.study import SearchStudy, Waiting
+from search.pareto import non_dominated
 from search.spec.schema import Budget, Pruner, Sampler
 from tests.search.engine.curves import (
     OBJECTIVES,
@@ -226,56 +229,57 @@ def test_pruned_trials_never_count_among_tpe_s_good_ones(tmp_path: Path) -> None
     )
 )
 def test_the_front_that_tpe_takes_for_good_is_the_front(found: list[Any]) -> None:
-    from search.engine.proposer import Proposer
-    from search.pareto import non_dominated
-    from tests.search.engine.curves import TREE
-
     proposer = Proposer(TREE, None, Sampler(), ["score", "trainable_params"], (), 0, [], {})
-    for number, (score, cost, feasible) in enumerate(found):
-        proposer._count(number, [-score, cost], {"x": 0.0 if feasible else 1.0})
+    for score, cost, feasible in found:
+        trial_id = proposer._storage.create_new_trial(proposer._study_id)
+        proposer._count(trial_id, [-score, cost], {"x": 0.0 if feasible else 1.0})
     kept = [[-score, cost] for score, cost, feasible in found if feasible]
     assert len(proposer._front) == (int(non_dominated(kept).sum()) if kept else 0)
-    assert (proposer._complete, proposer._feasible) == (len(found), len(kept))
+    assert (proposer._complete, len(proposer._feasible)) == (len(found), len(kept))
 
 
 @given(
     st.lists(
-        st.none() | st.just("pruned") | st.tuples(st.integers(0, 3), st.integers(0, 3)),
-        max_size=12,
+        st.none()
+        | st.just("pruned")
+        | st.tuples(st.integers(0, 3), st.integers(0, 3), st.booleans()),
+        max_size=14,
     ),
-    st.integers(1, 6),
+    st.integers(1, 5),
+    st.randoms(use_true_random=False),
     st.sampled_from(["tpe", "nsga2"]),
 )
-def test_tpe_sees_the_front_what_runs_and_the_last_trials(
-    ends: list[str | tuple[int, int] | None], most: int, name: str
+def test_tpe_sees_the_last_trials_and_the_good_ones(
+    ends: list[str | tuple[int, int, bool] | None], most: int, order: random.Random, name: str
 ) -> None:
-    """A trial runs (None), was pruned, or has a score and a count; NSGA-II sees all."""
-    from search.engine import samplers
-    from search.engine.proposer import Proposer
-    from search.pareto import non_dominated
-    from tests.search.engine.curves import TREE
-
+    """A trial runs (None), was pruned, or has a score, a count, and keeps to the limits or not."""
     config = Sampler(name=name, startup=100)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(samplers, "SEEN_MOST", most)
-        proposer = Proposer(TREE, None, config, ["score", "trainable_params"], (), 0, [], {})
     complete: dict[int, list[float]] = {}
-    for number, end in enumerate(ends):
-        draft = proposer.propose()
-        assert draft is not None
-        if isinstance(end, tuple):
-            complete[number] = [-float(end[0]), float(end[1])]
-            values = [float(end[0]), 10.0 ** end[1]]
-            proposer.ended(number, TrialState.COMPLETE, values, draft.settings, {})
-        elif end == "pruned":
-            proposer.ended(number, TrialState.PRUNED, None, draft.settings, {})
-    proposer._take_in()
-    seen = {trial.number for trial in proposer._storage.get_all_trials(0, deepcopy=False)}
-    everything = set(range(len(ends)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("search.engine.samplers.SEEN_MOST", most)
+        patch.setattr("search.engine.proposer.GOOD_MOST", 2)
+        proposer = Proposer(TREE, None, config, ["score", "trainable_params"], (), 0, [], {})
+        # One that came to nothing has a number in the storage alone.
+        nothing = proposer._storage.create_new_trial(proposer._study_id)
+        proposer._storage.set_trial_state_values(nothing, TrialState.FAIL)
+        for number in order.sample(range(len(ends)), len(ends)):
+            while len(proposer._ids) <= number:
+                assert proposer.propose() is not None
+            end = ends[number]
+            if isinstance(end, tuple):
+                violations = {"x": 0.0 if end[2] else 1.0}
+                values = [float(end[0]), 10.0 ** end[1]]
+                proposer.ended(number, TrialState.COMPLETE, values, {}, violations)
+                if end[2]:
+                    complete[number] = [-float(end[0]), float(end[1])]
+            elif end == "pruned":
+                proposer.ended(number, TrialState.PRUNED, None, {}, {})
+        proposer._take_in()
+    seen = {trial.number - 1 for trial in proposer._storage.get_all_trials(0, deepcopy=False)}
     if name == "nsga2":
-        assert seen == everything
+        assert seen == set(range(-1, len(ends)))
         return
     best = non_dominated([*complete.values()]).tolist() if complete else []
     front = {number for number, kept in zip(complete, best, strict=True) if kept}
-    running = {number for number, end in enumerate(ends) if end is None}
-    assert seen == front | running | {number for number in everything if number >= len(ends) - most}
+    last = set(range(max(-1, len(ends) - most), len(ends)))
+    assert seen == front | set(sorted(complete)[-2:]) | last

@@ -62,10 +62,32 @@ def test_settings_are_modelled_one_by_one_unless_asked_for(
         assert sampler._is_multivariate(study) is together
 
 
-@pytest.mark.parametrize("name", ["tpe", "random", "nsga2", "nsga3", "qmc", "gp"])
+@pytest.mark.parametrize(
+    ("name", "options", "seen"),
+    [
+        ("tpe", {}, 2000),
+        ("tpe", {}, 3),
+        ("tpe", {"group": True}, 3),
+        ("random", {}, 3),
+        ("nsga2", {"population_size": 3}, 3),
+        ("nsga3", {"population_size": 3}, 3),
+        ("qmc", {}, 3),
+        ("gp", {}, 3),
+    ],
+)
 @pytest.mark.parametrize("cut", [3, 7])
-def test_a_resumed_search_proposes_as_it_would_have(tmp_path: Path, name: str, cut: int) -> None:
-    options = {"population_size": 3} if name.startswith("nsga") else {}
+def test_a_resumed_search_proposes_as_it_would_have(
+    tmp_path: Path,
+    name: str,
+    options: dict[str, Any],
+    seen: int,
+    cut: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where TPE sees but the last of the trials, too."""
+    monkeypatch.setattr("search.engine.samplers.SEEN_MOST", seen)
+    monkeypatch.setattr("search.engine.proposer.SEEN_MOST", seen)
+    monkeypatch.setattr("search.engine.proposer.GOOD_MOST", 2)
     change: dict[str, Any] = {
         "sampler": Sampler(name=name, startup=3, **options),
         "pruner": Pruner(name="none", rungs=4),

@@ -121,6 +121,24 @@ def test_flops_agree_with_torch_s_counter_live_and_frozen(kind: str, which: str)
 
 
 @pytest.mark.parametrize("kind", ["bert", "llama", "deberta-v3"])
+def test_elora_s_wide_projections_cost_no_product_for_a_gradient(kind: str) -> None:
+    """As its authors compute it: two thin products forward and two backward."""
+
+    def made(rank: int) -> nn.Module:
+        config = aflora.AFLoRAConfig(rank, trainable_projections="none", modules=("ffn_in",))
+        return aflora.adapt(MODELS[kind](), config)
+
+    widest, wide = made(256), made(192)
+    flops = StepFlops(widest).step(4, 24)
+    assert flops == pytest.approx(counted(widest, 4, 24), rel=0.02)
+    layers = [layer for _, layer in aflora.adapted_layers(widest)]
+    width = sum(2 * (layer.in_features + layer.out_features) for layer in layers)
+    # Nothing below the lowest one trains.
+    width -= layers[0].in_features
+    assert flops - StepFlops(wide).step(4, 24) == 2 * 4 * 24 * (256 - 192) * width
+
+
+@pytest.mark.parametrize("kind", ["bert", "llama", "deberta-v3"])
 def test_lora_is_counted_the_same_way(kind: str) -> None:
     targets = {"bert": "query", "llama": "q_proj", "deberta-v3": "query_proj"}
     model = get_peft_model(MODELS[kind](), LoraConfig(r=4, target_modules=[targets[kind]]))
