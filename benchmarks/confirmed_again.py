@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast, get_args
 
+import numpy as np
 import yaml
 
 from search.loading import prepare_data, read_task
@@ -122,7 +123,8 @@ def check_scores(record: Path, task: Task, data: TaskData) -> None:
     for path in sorted((record / FOLDER).glob("*-seed*.json")):
         run = json.loads(path.read_text("utf-8"))
         for split, rows in data.tests.items():
-            now = measures_of(task, run["predictions"][split], rows.labels)["score"]
+            predicted = np.array(run["predictions"][split])
+            now = measures_of(task, predicted, rows.labels)["score"]
             was = run["scores"][split]["score"]
             if not math.isclose(now, was, abs_tol=1e-9):
                 raise SystemExit(f"{path}: scores {now} on these labels, {was} was recorded")

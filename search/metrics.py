@@ -1,16 +1,14 @@
-"""Scores of predictions, by scikit-learn and scipy."""
+"""Scores of predictions."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from search.record import ConstantAnswer
-from search.spec.tasks import Metric, Task
+from search.spec.tasks import OF_VALUES, Metric, Task
 
 
 class MetricError(ValueError):
@@ -62,8 +60,22 @@ def measures_of(
     """
     if task.is_regression and np.ptp(np.asarray(predictions, dtype=np.float64)) == 0:
         raise MetricError("the model predicts the same value for every row")
-    measures = {metric: float(metric_of(metric)(labels, predictions)) for metric in task.metrics}
+    measures = {metric: score(metric, labels, predictions) for metric in task.metrics}
     return {"score": measures[task.metric]} | measures
+
+
+def score(metric: Metric, labels: NDArray[np.generic], predictions: NDArray[np.generic]) -> float:
+    """One metric; labels and predictions of shape (rows,)."""
+    if metric in OF_VALUES:
+        # Not imported above: nothing that is about classes is to wait for it.
+        from scipy.stats import pearsonr, spearmanr
+
+        correlation = pearsonr if metric == "pearson" else spearmanr
+        return float(correlation(predictions, labels).statistic)
+    classes = 1 + max(int(labels.max()), int(predictions.max()), 1)
+    pairs = labels.astype(np.int64) * classes + predictions.astype(np.int64)
+    counts = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+    return float(from_confusion(metric, counts.astype(np.float64)))
 
 
 def constant_answer(task: Task, labels: NDArray[np.generic]) -> ConstantAnswer | None:
@@ -78,14 +90,16 @@ def constant_answer(task: Task, labels: NDArray[np.generic]) -> ConstantAnswer |
     # None of the metrics falls with how often the answer is right, save F1, which is of class 1
     # alone. (Matthews' is 0 for any.)
     answer = 1 if task.metric == "f1" else int(np.bincount(labels).argmax())
-    score = measures_of(task, np.full(len(labels), answer), labels)["score"]
-    return ConstantAnswer(str(answer) if task.classes is None else task.classes[answer], score)
+    found = measures_of(task, np.full(len(labels), answer), labels)
+    name = str(answer) if task.classes is None else task.classes[answer]
+    return ConstantAnswer(name, found["score"])
 
 
 def from_confusion(metric: Metric, counts: NDArray[np.floating]) -> NDArray[np.float64]:
     """A metric of classes from how often each class was taken for each, many times at once.
 
-    The same as scikit-learn's functions, which take a millisecond for each.
+    The same as scikit-learn's functions, which take a millisecond for each and a second to import.
+    F1 is that of class 1; one that is never named, nor there, scores 0.
 
     Args:
         metric: one of classes.
@@ -111,32 +125,3 @@ def from_confusion(metric: Metric, counts: NDArray[np.floating]) -> NDArray[np.f
         return np.asarray(f1[..., 1])
     # As scikit-learn has it, over the classes that occur or are named.
     return np.asarray(f1.sum(axis=-1) / (named > 0).sum(axis=-1))
-
-
-def metric_of(metric: Metric) -> Callable[[Any, Any], float]:
-    """The function of labels and predictions behind a name."""
-    return _functions()[metric]
-
-
-def load_scores() -> None:
-    """Import what scores, which takes a second."""
-    _functions()
-
-
-@functools.cache
-def _functions() -> Mapping[Metric, Callable[[Any, Any], float]]:
-    # Not imported above: a trial's first step would wait for them.
-    from scipy.stats import pearsonr, spearmanr
-    from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
-
-    # F1 is that of class 1; one that is never named, nor there, scores 0.
-    return {
-        "accuracy": accuracy_score,
-        "f1": lambda labels, found: f1_score(labels, found, zero_division=0.0),
-        "f1_macro": lambda labels, found: f1_score(
-            labels, found, average="macro", zero_division=0.0
-        ),
-        "matthews": matthews_corrcoef,
-        "pearson": lambda labels, found: pearsonr(found, labels).statistic,
-        "spearman": lambda labels, found: spearmanr(found, labels).statistic,
-    }

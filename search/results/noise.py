@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm, t
 
-from search.metrics import RANGES, from_confusion, metric_of
+from search.metrics import RANGES, from_confusion, score
 from search.spec.tasks import OF_VALUES, Metric
 
 DRAWS = 1000
@@ -149,8 +149,9 @@ def _scores(
 ) -> NDArray[np.float64]:
     """Of each draw of rows and each seed, shape (draws, seeds)."""
     if metric in OF_VALUES:
-        score = metric_of(metric)
-        return np.array([[score(truth[drawn], one[drawn]) for one in found] for drawn in rows])
+        return np.array(
+            [[score(metric, truth[drawn], one[drawn]) for one in found] for drawn in rows]
+        )
     classes = 1 + max(int(truth.max()), *(int(one.max()) for one in found), 1)
     columns = []
     for one in found:

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from search.metrics import load_scores
 from search.record import Rung, RungReport
 from search.trial.ledger import Ledger, Stopwatch
 from search.trial.methods import Method
@@ -38,18 +37,12 @@ class Beats(TrainerCallback):
 
 
 class CountedSteps(TrainerCallback):
-    """Counts what trains at each step, and the seconds of training and of evaluation.
-
-    Attributes:
-        loading: seconds after the first step in which its process loaded what scores; they are no
-            trial's.
-    """
+    """Counts what trains at each step, and the seconds of training and of evaluation."""
 
     def __init__(self, ledger: Ledger, method: Method) -> None:
         self._ledger = ledger
         self._method = method
         self._stopwatch = Stopwatch()
-        self.loading = 0.0
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -68,9 +61,6 @@ class CountedSteps(TrainerCallback):
         if args.device.type == "cuda":
             torch.cuda.synchronize()
         self._ledger.train_seconds += self._stopwatch.stop()
-        began = time.perf_counter()
-        load_scores()
-        self.loading += time.perf_counter() - began
         self._stopwatch.start()
 
     def on_evaluate(
@@ -94,7 +84,6 @@ class Rungs(TrainerCallback):
 
     Args:
         method, ledger: of the trial.
-        counted: its steps, counted before they come here.
         steps: of the whole training.
         at: the steps after which it is measured.
         after_freezing: no rung is to be judged before the freezing schedule has begun to act.
@@ -107,7 +96,6 @@ class Rungs(TrainerCallback):
         self,
         method: Method,
         ledger: Ledger,
-        counted: CountedSteps,
         steps: int,
         at: Sequence[int],
         after_freezing: bool,
@@ -117,7 +105,6 @@ class Rungs(TrainerCallback):
     ) -> None:
         self._method = method
         self._ledger = ledger
-        self._counted = counted
         self._steps = steps
         self._after_freezing = after_freezing
         self._at = {step: index + 1 for index, step in enumerate(at)}
@@ -152,7 +139,7 @@ class Rungs(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         ledger, step = self._ledger, state.global_step
-        ledger.total_seconds = time.perf_counter() - self._started - self._counted.loading
+        ledger.total_seconds = time.perf_counter() - self._started
         folder = self._folder / f"checkpoint-{step}"
         ledger.save(folder)
         expected = self._method.expected_trainable(kwargs["model"], step)

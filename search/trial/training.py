@@ -138,12 +138,10 @@ def run_trial(
     schedule = get_linear_schedule_with_warmup(
         optimizer, math.ceil(job.train.warmup * steps), steps
     )
-    counted = CountedSteps(ledger, method)
     with tempfile.TemporaryDirectory(prefix="trial-") as folder:
         rungs = Rungs(
             method,
             ledger,
-            counted,
             steps,
             rung_steps(steps, job.rungs),
             job.after_freezing,
@@ -169,7 +167,7 @@ def run_trial(
             # which hands the folder over, and counts a step before freezing changes what trains.
             callbacks=[
                 Beats(beat),
-                counted,
+                CountedSteps(ledger, method),
                 *method.callbacks(job.train.clip, resume_from),
                 rungs,
             ],

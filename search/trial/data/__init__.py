@@ -97,7 +97,7 @@ def _some(rows: Rows, task: Task, count: int, seed: int) -> Rows:
 
 def _split(rows: Rows, task: Task, first: int, seed: int) -> tuple[Rows, Rows]:
     """A seeded split with ``first`` rows in the first part, stratified by class."""
-    # Not in the processes of trials, which are given what was split.
+    # It takes a second, and the processes of trials are given what was split.
     from sklearn.model_selection import train_test_split
 
     try:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 
-from search.trial import callbacks as callbacks_module
 from search.trial import ledger as ledger_module
 from search.trial.callbacks import CountedSteps
 from search.trial.ledger import Ledger
@@ -32,9 +31,7 @@ def test_every_split_that_is_measured_counts_and_saving_counts_as_neither(
         nonlocal now
         now += seconds
 
-    for module in (ledger_module, callbacks_module):
-        monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: now))
-    monkeypatch.setattr(callbacks_module, "load_scores", lambda: passes(3))
+    monkeypatch.setattr(ledger_module, "time", SimpleNamespace(perf_counter=lambda: now))
 
     for _ in range(2):
         callback.on_step_begin(*given)
@@ -49,4 +46,3 @@ def test_every_split_that_is_measured_counts_and_saving_counts_as_neither(
         passes(5)
     assert ledger.train_seconds == 2
     assert ledger.eval_seconds == 8
-    assert callback.loading == 6

@@ -1,8 +1,6 @@
 """Real trials of a few steps on the packaged backbone, without Ray."""
 
-import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +13,6 @@ from search.spec.relations import Length
 from search.spec.schema import Space, Train
 from search.spec.settings import TrialSettings
 from search.spec.tasks import TASKS
-from search.trial import callbacks, ledger
 from search.trial.data import Encoded, TaskData, prepare
 from search.trial.methods import counts_at_start
 from search.trial.training import TrialJob, length_of, rung_steps
@@ -77,25 +74,6 @@ def test_a_trial_resumed_from_a_rung_ends_as_if_it_had_never_stopped(
     ends = [(tmp_path / run / "rung4" / name).read_bytes() for run in ("whole", "rest")]
     assert ends[0] == ends[1]
     assert rest[-1].rung.measures["train_seconds"] > 0
-
-
-def test_what_a_process_loads_after_its_first_step_is_no_second_of_the_trial(
-    space: Space, data: TaskData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    late = 0.0
-
-    def load() -> None:
-        nonlocal late
-        late += 1000
-
-    clock = SimpleNamespace(perf_counter=lambda: time.perf_counter() + late, time=time.time)
-    for module in (callbacks, ledger):
-        monkeypatch.setattr(module, "time", clock)
-    monkeypatch.setattr(callbacks, "load_scores", load)
-    (*_, last) = train(space, data, "lora", tmp_path)
-    assert late == 8 * 1000
-    for name in ("train_seconds", "eval_seconds", "total_seconds"):
-        assert 0 < last.rung.measures[name] < 1000
 
 
 def test_the_ledger_counts_what_really_trained(
