@@ -25,7 +25,8 @@ class AFLoRALinear(nn.Module):
     the gradient of b, and none of width ``in`` once A is frozen. A frozen A costs no gradient
     product; B has none of its own at any time, for d and b need that of B_eff. Projections that
     never train and are not small beside the layer, as ELoRA's, are computed as they are written
-    here while rows are few, for then that matrix would be more than the activations.
+    here while rows are few, for then that matrix would be more than the activations (but not in
+    ``torch.compile``, whose graphs are not to depend on the number of rows).
 
     A and B are Kaiming-uniform, d starts at 0.1 and b at 0: the adapted layer starts equal to
     the layer it wraps. They are kept in fp32 even where the layer is narrower; under autocast the

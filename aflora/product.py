@@ -88,7 +88,8 @@ def is_cheaper_scaled(base: nn.Linear, x: Tensor, A: Tensor) -> bool:
     The effective matrix of :func:`low_rank_linear` has out · r elements, and its gradient is one
     product more. Of a rank that is small beside the layer that is next to nothing. Else it pays
     with many rows: on a CPU where there is less to do by way of the weight's own gradient, and
-    elsewhere, where this was not measured, once the activations have more elements.
+    elsewhere, where its time was not measured, where less is kept for backward: two such matrices
+    in place of the activations' rows · out.
     """
     if torch.compiler.is_compiling():
         # No graph is to depend on the number of rows.
@@ -101,7 +102,7 @@ def is_cheaper_scaled(base: nn.Linear, x: Tensor, A: Tensor) -> bool:
         # Here FLOPs are counted, which are to be the same on every device.
         return True
     if not _is_plain(base, x, A):
-        return rows * (outside + rank) < outside * rank
+        return rows < 2 * rank
     scaled = rows * (2 * rank * (inside + outside) + SCALING * (outside + rank))
     through = inside * outside * (2 * rank + rows) + SCALING * outside * rank
     return scaled <= through

@@ -306,6 +306,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if REFERENCE not in options.only:
         parser.error(f"--only leaves out what the others are measured against: {REFERENCE}")
+    torch._dynamo.config.fail_on_recompile_limit_hit = True
     compiled = [name + COMPILED for name in options.only] if options.compile else []
     names = [*options.only, *compiled]
     console = Console(width=110)

@@ -118,14 +118,18 @@ VARIANTS: Mapping[str, Callable[[nn.Module], nn.Module]] = {
 
 def build(name: str, backbone: nn.Module) -> Variant:
     """A variant on a copy of a backbone; compiled, with its first step, if its name says so."""
-    model = VARIANTS[name.removesuffix(COMPILED)](copy.deepcopy(backbone)).train()
+    copied: Any = copy.deepcopy(backbone)
+    # Else the first step finds it, and a compiled model is compiled once more for it.
+    copied.config.problem_type = "single_label_classification"
+    model = VARIANTS[name.removesuffix(COMPILED)](copied).train()
     trains = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trains, lr=1e-5)
     freezer = None
     if name.startswith("AFLoRA live"):
         freezer = Freezer.for_model(model, _STEPS)
     if name.endswith(COMPILED):
-        model.compile()
+        # Else all would share the few graphs that one model may have.
+        model.compile(isolate_recompiles=True)
     return Variant(model, optimizer, freezer)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,15 +68,35 @@ def measures_of(
 def score(metric: Metric, labels: NDArray[np.generic], predictions: NDArray[np.generic]) -> float:
     """One metric; labels and predictions of shape (rows,)."""
     if metric in OF_VALUES:
-        # Not imported above: nothing that is about classes is to wait for it.
-        from scipy.stats import pearsonr, spearmanr
-
-        correlation = pearsonr if metric == "pearson" else spearmanr
+        correlation = getattr(_scipy_stats(), "pearsonr" if metric == "pearson" else "spearmanr")
         return float(correlation(predictions, labels).statistic)
     classes = 1 + max(int(labels.max()), int(predictions.max()), 1)
-    pairs = labels.astype(np.int64) * classes + predictions.astype(np.int64)
-    counts = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
-    return float(from_confusion(metric, counts.astype(np.float64)))
+    return float(from_counts(metric, *counted(labels, predictions, classes)))
+
+
+def load_scores(task: Task) -> None:
+    """Import what scores a task, if that takes time: no trial's evaluation is to."""
+    if task.is_regression:
+        _scipy_stats()
+
+
+def _scipy_stats() -> Any:
+    # Not imported above: nothing that is about classes is to wait for it.
+    import scipy.stats
+
+    return scipy.stats
+
+
+def counted(
+    labels: NDArray[np.generic], predictions: NDArray[np.generic], classes: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """How often each class was there, was predicted, and both; each of shape (classes,)."""
+    labels, predictions = labels.astype(np.int64), predictions.astype(np.int64)
+    there, named, right = (
+        np.bincount(found, minlength=classes)
+        for found in (labels, predictions, labels[labels == predictions])
+    )
+    return there, named, right
 
 
 def constant_answer(task: Task, labels: NDArray[np.generic]) -> ConstantAnswer | None:
@@ -95,33 +116,38 @@ def constant_answer(task: Task, labels: NDArray[np.generic]) -> ConstantAnswer |
     return ConstantAnswer(name, found["score"])
 
 
-def from_confusion(metric: Metric, counts: NDArray[np.floating]) -> NDArray[np.float64]:
-    """A metric of classes from how often each class was taken for each, many times at once.
+def from_counts(
+    metric: Metric,
+    there: NDArray[np.number],
+    named: NDArray[np.number],
+    right: NDArray[np.number],
+) -> NDArray[np.float64]:
+    """A metric of classes from how often each was there and predicted, many times at once.
 
     The same as scikit-learn's functions, which take a millisecond for each and a second to import.
     F1 is that of class 1; one that is never named, nor there, scores 0.
 
     Args:
         metric: one of classes.
-        counts: true class × predicted class, shape (…, classes, classes).
+        there: how often each class was the right one, shape (…, classes).
+        named: how often each was predicted.
+        right: how often both.
 
     Returns:
         Shape (…).
     """
-    total = counts.sum(axis=(-2, -1))
-    right = np.trace(counts, axis1=-2, axis2=-1)
+    there, named, right = (np.asarray(counts, np.float64) for counts in (there, named, right))
+    total, hits = there.sum(axis=-1), right.sum(axis=-1)
     if metric == "accuracy":
-        return np.asarray(right / total)
-    true, found = counts.sum(axis=-1), counts.sum(axis=-2)
+        return np.asarray(hits / total)
     if metric == "matthews":
-        covariance = right * total - (true * found).sum(axis=-1)
-        spread = (total**2 - (true**2).sum(axis=-1)) * (total**2 - (found**2).sum(axis=-1))
+        covariance = hits * total - (there * named).sum(axis=-1)
+        spread = (total**2 - (there**2).sum(axis=-1)) * (total**2 - (named**2).sum(axis=-1))
         none = np.zeros_like(total)
         return np.asarray(np.divide(covariance, np.sqrt(spread), out=none, where=spread > 0))
-    hits = np.diagonal(counts, axis1=-2, axis2=-1)
-    named = true + found
-    f1 = np.divide(2 * hits, named, out=np.zeros_like(named), where=named > 0)
+    either = there + named
+    f1 = np.divide(2 * right, either, out=np.zeros_like(either), where=either > 0)
     if metric == "f1":
         return np.asarray(f1[..., 1])
     # As scikit-learn has it, over the classes that occur or are named.
-    return np.asarray(f1.sum(axis=-1) / (named > 0).sum(axis=-1))
+    return np.asarray(f1.sum(axis=-1) / (either > 0).sum(axis=-1))

@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.engine.grid import Grid
 from search.engine.proposals import Draw, propose
-from search.engine.samplers import GOOD_MOST, GRID, SEEN_MOST, make_sampler, most_seen
+from search.engine.samplers import GOOD_MOST, GRID, make_sampler, most_seen
 from search.engine.seen import SeenTrials
 from search.flat import flattened
 from search.spec.distributions import Group
@@ -103,7 +103,8 @@ class Proposer:
         self._failed: dict[str, int] = {}
         self._complete = 0
         # Numbers in the storage: a proposal that came to nothing has one there and nowhere else.
-        self._feasible: list[int] = []
+        # The best first, or the latest where there is more than one objective.
+        self._feasible: list[tuple[float, int]] = []
         self._front: dict[int, list[float]] = {}
         self._lock = threading.Lock()
         self._events: deque[Callable[[], None]] = deque()
@@ -147,14 +148,16 @@ class Proposer:
         if any(value > 0 for value in violations.values()):
             return
         number = self._storage.get_trial_number_from_id(trial_id)
-        bisect.insort(self._feasible, number)
+        bisect.insort(self._feasible, (values[0] if len(values) == 1 else -number, number))
         if not any(_dominates(other, values) for other in self._front.values()):
             self._front = {n: v for n, v in self._front.items() if not _dominates(values, v)}
             self._front[number] = values
-        # Of what keeps to the limits as many as TPE may call good: what it lacked of them it would
-        # take from those that were pruned. A front has no end where values tie.
-        front = sorted(self._front)[-SEEN_MOST:]
-        self._storage.kept = frozenset([*front, *self._feasible[-GOOD_MOST:]])
+        if self._storage.most is not None:
+            # Of what keeps to the limits as many as TPE may call good: what it lacked of them it
+            # would take from those that were pruned. A front has no end where values tie.
+            front = sorted(self._front)[-self._storage.most :]
+            good = [number for _, number in self._feasible[:GOOD_MOST]]
+            self._storage.kept = frozenset([*front, *good])
 
     def _minimised(self, values: Sequence[float]) -> list[float]:
         return [

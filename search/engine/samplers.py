@@ -37,8 +37,8 @@ _OURS = frozenset({"seed", "n_startup_trials", "constraints_func", "gamma"})
 
 GOOD_FRACTION = 0.1
 GOOD_MOST = 25
-#: Of more trials TPE forgets the early ones, but for those that are good: its time grows with all
-#: that it weighs.
+#: Of more trials TPE forgets the early ones, but for the front: its time grows with all that it
+#: weighs.
 SEEN_MOST = 2000
 
 
@@ -59,7 +59,7 @@ def check_sampler(config: Sampler, tree: Group) -> None:
 
 
 def most_seen(config: Sampler) -> int | None:
-    """How many of the last trials a sampler sees, beside the good ones; None for all.
+    """How many of the last trials a sampler sees, beside the front; None for all.
 
     The evolutionary ones look up their own generations, which are of any age.
     """

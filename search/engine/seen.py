@@ -1,4 +1,4 @@
-"""What a sampler sees of a long search: its best trials and its last ones."""
+"""What a sampler sees of a long search: its last trials, and some that are kept for it."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm, t
 
-from search.metrics import RANGES, from_confusion, score
+from search.metrics import RANGES, counted, from_counts, score
 from search.spec.tasks import OF_VALUES, Metric
 
 DRAWS = 1000
@@ -155,10 +155,9 @@ def _scores(
     classes = 1 + max(int(truth.max()), *(int(one.max()) for one in found), 1)
     columns = []
     for one in found:
-        pairs = (truth.astype(np.int64) * classes + one.astype(np.int64))[rows]
-        counts = np.stack([np.bincount(drawn, minlength=classes**2) for drawn in pairs])
+        draws = [counted(truth[drawn], one[drawn], classes) for drawn in rows]
         columns.append(
-            from_confusion(metric, counts.reshape(-1, classes, classes).astype(np.float64))
+            from_counts(metric, *(np.stack(counts) for counts in zip(*draws, strict=True)))
         )
     return np.stack(columns, axis=1)
 

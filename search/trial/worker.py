@@ -15,6 +15,7 @@ environment.collect_seldom()
 
 from ray import tune  # noqa: E402 - a trial's first step waits for all that is imported here
 
+from search.metrics import load_scores  # noqa: E402
 from search.record import CheckpointNote, RungReport  # noqa: E402
 from search.spec.settings import TrialSettings  # noqa: E402
 from search.store import Store  # noqa: E402
@@ -54,6 +55,7 @@ def train(
         heartbeats: actor that is told that the trial takes steps.
     """
     settle(threads)
+    load_scores(jobs[config["study"]].task)
 
     def report(rung: RungReport, folder: Path) -> None:
         files = [path for path in folder.rglob("*") if path.is_file()]

@@ -240,15 +240,16 @@ def test_a_layer_whose_projections_stay_random_is_its_equation(
         torch.testing.assert_close(one, other)
 
 
+@pytest.mark.parametrize("rows", [FEW, MANY])
 @pytest.mark.parametrize("kind", ["bf16", "autocast", "transposed"])
-def test_random_projections_around_any_layer(kind: str) -> None:
+def test_random_projections_around_any_layer(kind: str, rows: int) -> None:
     """In the layer's own format comes out the update that is computed in that of the vectors."""
     torch.manual_seed(0)
     base: Any = Conv1D(12, 8) if kind == "transposed" else nn.Linear(8, 12)
     layer = AFLoRALinear(base.to(torch.bfloat16 if kind == "bf16" else torch.float32), 16,
                          train_projections=False)  # fmt: skip
     torch.nn.init.normal_(layer.b)
-    x = torch.randn(2, FEW, 8)
+    x = torch.randn(2, rows, 8)
     expected = base(x.to(base.weight.dtype)).float() + x @ (layer.effective_B() @ layer.A).t()
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=kind == "autocast"):
         found = layer(x.to(base.weight.dtype))
@@ -260,6 +261,23 @@ def test_random_projections_around_any_layer(kind: str) -> None:
     found.sum().backward()
     assert layer.d.grad is not None
     assert layer.d.grad.dtype == torch.float32
+
+
+def test_no_graph_of_random_projections_depends_on_the_number_of_rows() -> None:
+    layer = AFLoRALinear(nn.Linear(8, 12), 16, train_projections=False)
+    torch.nn.init.normal_(layer.b)
+    graphs = 0
+
+    def backend(graph: Any, inputs: Any) -> Any:
+        nonlocal graphs
+        graphs += 1
+        return graph.forward
+
+    compiled = torch.compile(layer, backend=backend, fullgraph=True, dynamic=True)
+    for rows in (FEW, MANY, 8 * MANY):
+        x = torch.randn(rows, 8)
+        torch.testing.assert_close(compiled(x), layer(x))
+    assert graphs == 1
 
 
 def scaled(rows: int, inside: int, outside: int, rank: int) -> bool:
@@ -274,10 +292,10 @@ def test_a_matrix_as_large_as_the_layer_is_made_for_many_rows_alone() -> None:
     assert scaled(256, 384, 1536, rank=1024)
     assert not scaled(2048, 384, 1536, rank=1024)
     assert not scaled(256, 384, 1536, rank=4)
-    # Elsewhere than in fp32 on a CPU: once its elements are fewer than those of the activations.
+    # Elsewhere than in fp32 on a CPU: once two of it are less than the activations.
     with torch.device("meta"):
-        assert scaled(512, 384, 1536, rank=1024)
-        assert not scaled(1024, 384, 1536, rank=1024)
+        assert scaled(2047, 384, 1536, rank=1024)
+        assert not scaled(2048, 384, 1536, rank=1024)
 
 
 @given(st.integers(1, 96), st.integers(1, 96), st.integers(1, 96), st.sampled_from(["cpu", "meta"]))

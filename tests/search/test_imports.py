@@ -74,7 +74,7 @@ def test_the_method_never_imports_the_search_nor_transformers_but_in_its_callbac
         ("search.spec", ["ray", "torch", "optuna", "mlflow"]),
         ("search.trial.training", ["ray", "optuna", "mlflow"]),
         ("search.driver", ["mlflow"]),
-        ("search.trial.worker", ["sklearn", "mlflow", "optuna"]),
+        ("search.trial.worker", ["sklearn", "scipy.stats", "mlflow", "optuna"]),
         ("search.trial.places", ["torch", "transformers", "datasets", "ray"]),
         ("search.engine.where", ["torch", "optuna", "mlflow", "pandas"]),
         ("aflora", ["transformers", "ray", "optuna", "peft"]),

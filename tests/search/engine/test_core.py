@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from optuna.samplers._tpe import sampler as tpe
 from optuna.trial import TrialState
 
 from search.engine.failures import Failure
@@ -201,6 +202,39 @@ def test_the_reference_point_is_fixed_after_ten_and_never_moves(tmp_path: Path) 
     assert engine.record().reference == fixed
 
 
+@pytest.mark.parametrize("objectives", [["score"], ["score", "trainable_params"]])
+def test_of_a_long_search_tpe_still_calls_complete_trials_good(
+    objectives: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Complete ones lie far back; what came last was pruned or broke a limit."""
+    monkeypatch.setattr("search.engine.samplers.SEEN_MOST", 6)
+    split = tpe._split_trials
+    good: list[list[int]] = []
+
+    def noted(*given: Any) -> Any:
+        below, above = split(*given)
+        good.append([trial.number for trial in below])
+        assert len(below) + len(above) <= 6 + 2 * 5
+        return below, above
+
+    monkeypatch.setattr(tpe, "_split_trials", noted)
+    proposer = Proposer(TREE, None, Sampler(startup=2), objectives, (), 0, [], {})
+    for number in range(60):
+        assert proposer.propose() is not None
+        # The fourth dominates all the others.
+        values = [5.0 if number == 3 else number / 10, 10.0 if number == 3 else 100.0]
+        violations = {"x": 1.0 if 5 <= number < 50 else 0.0}
+        complete = number < 50
+        state = TrialState.COMPLETE if complete else TrialState.PRUNED
+        measured = values[: len(objectives)] if complete else None
+        proposer.ended(number, state, measured, {}, violations)
+    good.clear()
+    assert proposer.propose() is not None
+    assert good
+    # A tenth of the 50 that are complete, of which 5 keep to the limits.
+    assert all(found == [0, 1, 2, 3, 4] for found in good)
+
+
 def test_pruned_trials_never_count_among_tpe_s_good_ones(tmp_path: Path) -> None:
     """With 5 complete and 60 pruned trials the good ones are a part of the 5."""
     from search.engine.samplers import make_sampler
@@ -282,4 +316,4 @@ def test_tpe_sees_the_last_trials_and_the_good_ones(
     best = non_dominated([*complete.values()]).tolist() if complete else []
     front = {number for number, kept in zip(complete, best, strict=True) if kept}
     last = set(range(max(-1, len(ends) - most), len(ends)))
-    assert seen == front | set(sorted(complete)[-2:]) | last
+    assert seen == {*sorted(front)[-most:], *sorted(complete)[-2:]} | last

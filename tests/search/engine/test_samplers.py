@@ -86,8 +86,8 @@ def test_a_resumed_search_proposes_as_it_would_have(
 ) -> None:
     """Where TPE sees but the last of the trials, too."""
     monkeypatch.setattr("search.engine.samplers.SEEN_MOST", seen)
-    monkeypatch.setattr("search.engine.proposer.SEEN_MOST", seen)
-    monkeypatch.setattr("search.engine.proposer.GOOD_MOST", 2)
+    for module in ("proposer", "samplers"):
+        monkeypatch.setattr(f"search.engine.{module}.GOOD_MOST", 2)
     change: dict[str, Any] = {
         "sampler": Sampler(name=name, startup=3, **options),
         "pruner": Pruner(name="none", rungs=4),
