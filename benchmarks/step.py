@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import sys
 import time
 from collections.abc import Sequence
@@ -347,8 +348,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 ):
                     reached = goals(bench.measured)
                     console.print(table_of("goals", reached))
-                # Else it lies there beside the next one while that is built.
+                # Else it lies there beside the next one while that is built, held by its cycles.
                 del bench
+                gc.collect()
     if options.check and not reached:
         parser.error(
             "--check needs minilm, 32x64, one thread, fp32 on a CPU, and the goals' variants"
