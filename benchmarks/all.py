@@ -82,7 +82,7 @@ BENCHMARKS = (
     Benchmark(
         "step_batches",
         "step",
-        ("--batch", *_BATCHES, "--threads", "1", "2", "--rounds", "5", "--only", *_FIVE),
+        ("--batch", *_BATCHES, "--threads", "1", "2", "--rounds", "3", "--only", *_FIVE),
         None,
     ),
     Benchmark(
