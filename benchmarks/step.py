@@ -222,13 +222,12 @@ class Bench:
             storage = tensor.untyped_storage()
             if storage.data_ptr() not in own:
                 kept[storage.data_ptr()] = storage.nbytes()
-            return tensor
+            # A tensor that a graph keeps by a hook, and that belongs to it, would never be freed.
+            return tensor.detach()
 
         with saved_tensors_hooks(pack, lambda tensor: tensor):
             loss = self._loss(name)
         del loss
-        # With hooks the graph lies in cycles, and whoever makes few objects seldom looks for these.
-        gc.collect()
         return sum(kept.values())
 
 
