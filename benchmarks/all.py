@@ -69,7 +69,7 @@ BENCHMARKS = (
         ("--rounds", "3", "--only", *sorted(NEEDED)),
         goals=8,
     ),
-    # A process for each shape: two of them with all that trains them do not fit into 24 GB.
+    # A process for each shape: what one took is free before the next is built.
     *(
         Benchmark(
             f"step_{shape.replace('-', '_')}",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import pytest
 import torch
 from torch import nn
@@ -33,6 +35,20 @@ def test_all_variants_step_on_one_backbone(monkeypatch: pytest.MonkeyPatch) -> N
         assert (found.scoring[0] > 0) == name.startswith("AFLoRA live")
     kept = {name: bench.measured[name].bytes_kept or 0 for name in names}
     assert kept["AFLoRA frozen"] < kept["AFLoRA live"] < kept["AFLoRA live, authors' way"]
+
+
+def test_measuring_what_a_step_keeps_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SHAPES, "tiny", lambda: tiny_model("bert"))
+    monkeypatch.setattr("benchmarks.step.VOCABULARY", 50)
+    monkeypatch.setattr("benchmarks.step.LEAST_TOKEN", 5)
+    bench = Bench("tiny", 2, 6, "cpu", "fp32", ["AFLoRA live"])
+    model = bench.variants["AFLoRA live"].model
+    made: list[weakref.ref[torch.Tensor]] = []
+    pooled = next(module for module in model.modules() if isinstance(module, nn.Tanh))
+    # Its output belongs to the graph and is kept for its own gradient.
+    pooled.register_forward_hook(lambda module, given, out: made.append(weakref.ref(out)))
+    assert bench._bytes_kept("AFLoRA live") > 0
+    assert [kept() for kept in made] == [None]
 
 
 def test_a_variant_is_compiled_where_its_name_says_so() -> None:
