@@ -120,7 +120,8 @@ def test_without_the_token_nothing_can_be_reached(cluster: Cluster) -> None:
 
     def tries(host: Host) -> None:
         ports = ports_of(host)
-        assert not {8265, 5000, 44217, 44227, 8080} & ports
+        # Above 32768 Ray draws ports at random: what is wrong there shows by what it answers.
+        assert not {8265, 5000, 8080} & ports
         for closed in (8265, 5000):
             told = stranger.run("bash", "-c", f"exec 3<>/dev/tcp/{host.address}/{closed}")
             assert "refused" in told.stderr
