@@ -134,7 +134,6 @@ def search(wanted: Wanted, held: ExitStack) -> int:
         from search.part import write_space
         from search.store import same_place
 
-    environment.collect_as_usual()
     with startup.step("starting Ray" if wanted.local else "looking for Ray, or starting it"):
         place = ray.result()
     slots = _checked_slots(wanted, place)
@@ -159,6 +158,8 @@ def search(wanted: Wanted, held: ExitStack) -> int:
         loaded, run, parts, wanted.store, snapshots, slots, place.why, wanted.console, backbone,
         wanted.again, startup.since,
     )  # fmt: skip
+    # Opening a study imports more than a hundred modules.
+    environment.collect_as_usual()
     status = driver.run()
     if loaded.space.confirm is not None and driver.ended_by_itself:
         # One task that came to nothing is no reason not to confirm the others.

@@ -74,6 +74,7 @@ class EngineSearcher(NeverRestored, Searcher):
         self._slots = slots
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="propose")
         self._asked: Future[tuple[Lane, Proposal] | None] | None = None
+        self._given: list[tuple[Lane, int]] = []
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         if self._asked is None:
@@ -82,7 +83,7 @@ class EngineSearcher(NeverRestored, Searcher):
             if self._fleet.active >= self._slots():
                 return None
             self._asked = self._thread.submit(self._fleet.ask, time.time())
-        if not self._asked.done() and self._fleet.active:
+        if not self._asked.done() and self._trains():
             return None
         found = self._asked.result()
         self._asked = None
@@ -90,6 +91,7 @@ class EngineSearcher(NeverRestored, Searcher):
             # A trial that still trains may fail and be tried again, or make room for another.
             return str(Searcher.FINISHED) if self._fleet.exhausted(time.time()) else None
         lane, proposal = found
+        self._given.append((lane, proposal.number))
         return {
             "study": lane.name,
             "number": proposal.number,
@@ -98,6 +100,16 @@ class EngineSearcher(NeverRestored, Searcher):
             "settings": dict(proposal.settings),
             "checkpoint": proposal.checkpoint,
         }
+
+    def _trains(self) -> bool:
+        """Whether a trial trains that Tune was given; what is being drawn is active before that.
+
+        Told that there is none now, Tune sleeps for a second where it runs nothing.
+        """
+        self._given = [
+            (lane, number) for lane, number in self._given if number in lane.engine.active
+        ]
+        return bool(self._given)
 
     def close(self) -> None:
         self._thread.shutdown(wait=True, cancel_futures=True)

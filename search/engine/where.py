@@ -106,7 +106,7 @@ def _connect(address: str | None, local: bool) -> Place:
 
 def _join_running() -> bool:
     try:
-        _init(address="auto")
+        _init(address="auto", runtime_env=_environment())
     except ConnectionError:
         return False
     if any(_OURS.items() <= node["Labels"].items() for node in ray.nodes()):
@@ -122,7 +122,7 @@ def _join(address: str, where: str) -> None:
         if "RAY_AUTH_MODE" not in os.environ:
             # Ray finds its token by itself only where it finds the cluster by itself.
             hint = "; if it asks for a token, set RAY_AUTH_MODE=token"
-        _init(address=address)
+        _init(address=address, runtime_env=_environment())
     except (OSError, ValueError, RuntimeError) as error:
         why = first_line(error)
         what = f"no Ray answers there ({why}); start one with ray start --head, or use --local"
@@ -147,6 +147,9 @@ def _knock(address: str) -> None:
 def _start() -> None:
     # Otherwise Ray would take an address left in the environment over starting one.
     os.environ.pop("RAY_ADDRESS", None)
+    # Its processes inherit the environment. An environment of the job's own, which says the same,
+    # would keep the processes that Ray starts with from being used for anything.
+    prepare_environment()
     _init(address="local", include_dashboard=False, labels=_OURS, **_bound_cpus())
 
 
@@ -156,12 +159,16 @@ def _bound_cpus() -> dict[str, int]:
     return {"num_cpus": allowed} if allowed < (os.cpu_count() or 1) else {}
 
 
+def _environment() -> dict[str, object]:
+    """What processes of a Ray that runs already are to find in theirs."""
+    return {"env_vars": prepare_environment()}
+
+
 def _init(**arguments: object) -> None:
     """Connect without Ray's own words on the terminal."""
     ray.init(
         log_to_driver=False,
         logging_level=logging.ERROR,
         configure_logging=True,
-        runtime_env={"env_vars": prepare_environment()},
         **arguments,
     )

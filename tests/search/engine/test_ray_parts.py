@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -41,6 +42,44 @@ def test_nothing_is_proposed_before_a_slot_is_free(tmp_path: Path) -> None:
     assert len(engine.record().trials) == 1
     engine.fail(0, Failure("x"), 1.0)
     assert suggested(searcher)["number"] == 1
+
+
+def test_where_nothing_trains_tune_is_not_sent_away(tmp_path: Path) -> None:
+    """It would sleep for a second."""
+    engine = engine_on(new_study(tmp_path), trials=2, failures=Failures(retries=0))
+    fleet = alone(engine, tmp_path)
+    ask = fleet.ask
+
+    def slowly(now: float) -> Any:
+        found = ask(now)
+        time.sleep(0.2)  # the engine counts it as active by now
+        return found
+
+    fleet.ask = slowly  # type: ignore[method-assign]
+    searcher = EngineSearcher(fleet, lambda: 1)
+    for number in range(2):
+        found = searcher.suggest("a")
+        assert isinstance(found, dict)
+        assert found["number"] == number
+        engine.fail(number, Failure("x"), 1.0)
+    searcher.close()
+
+
+def test_tunes_loop_does_not_wait_while_a_trial_trains(tmp_path: Path) -> None:
+    fleet = alone(engine_on(new_study(tmp_path), trials=2), tmp_path)
+    searcher = EngineSearcher(fleet, lambda: 2)
+    assert isinstance(searcher.suggest("a"), dict)
+    ask, go_on = fleet.ask, threading.Event()
+
+    def held(now: float) -> Any:
+        go_on.wait()
+        return ask(now)
+
+    fleet.ask = held  # type: ignore[method-assign]
+    assert searcher.suggest("b") is None
+    go_on.set()
+    assert suggested(searcher)["number"] == 1
+    searcher.close()
 
 
 def test_the_search_is_not_finished_while_a_trial_may_have_to_be_tried_again(
