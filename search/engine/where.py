@@ -147,9 +147,8 @@ def _knock(address: str) -> None:
 def _start() -> None:
     # Otherwise Ray would take an address left in the environment over starting one.
     os.environ.pop("RAY_ADDRESS", None)
-    # Its processes inherit the environment. An environment of the job's own, which says the same,
+    # Its processes inherit what was prepared. An environment of the job's own, which says the same,
     # would keep the processes that Ray starts with from being used for anything.
-    prepare_environment()
     _init(address="local", include_dashboard=False, labels=_OURS, **_bound_cpus())
 
 

@@ -143,6 +143,7 @@ class Confirmation:
         apart: whether no choice was made on the split.
         members: in the order of their mean scores, best first.
         differences: of every two.
+        single: trials left out of all this, for one seed has no interval.
     """
 
     split: str
@@ -151,6 +152,7 @@ class Confirmation:
     apart: bool
     members: tuple[Confirmed, ...]
     differences: tuple[Difference, ...]
+    single: tuple[int, ...] = ()
 
     @property
     def lacking(self) -> tuple[Confirmed, ...]:
@@ -173,8 +175,12 @@ def compare(study: StudyRecord, root: Path) -> list[Confirmation]:
     trials = {trial.number: trial for trial in study.trials}
     if not whole:
         return []
+    single = tuple(sorted(runs.keys() - whole.keys()))
     return [
-        _confirmation(study, trials, whole, split, labels, about.metric, about.apart)
+        dataclasses.replace(
+            _confirmation(study, trials, whole, split, labels, about.metric, about.apart),
+            single=single,
+        )
         for split, labels in about.labels.items()
     ]
 

@@ -250,19 +250,19 @@ class MLflowStore:
         named = [RunTag(key, value) for key, value in tags.items()]
         self._client.log_batch(run_id, metrics=metrics, tags=named)
 
-    def reserve(self, number: int, name: str) -> None:
-        """Have a model of this name in the registry.
+    def check_registration(self, number: int, name: str) -> None:
+        """Whether a trial can become a version of a model of this name; nothing is written.
 
         Raises:
-            ValueError: there is no run of the trial that could become a version of it.
-            MlflowException: the registry refuses the name.
+            ValueError: there is no run of the trial.
+            MlflowException: the registry cannot be asked, or refuses the name.
         """
         if number not in self._runs:
             raise ValueError(f"MLflow has no run of trial {number}")
         try:
-            self._client.create_registered_model(name)
+            self._client.get_registered_model(name)
         except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
 
     def register(self, number: int, folder: Path, name: str) -> str:
@@ -271,16 +271,24 @@ class MLflowStore:
         Args:
             number: of the trial.
             folder: as MLflow keeps a model.
-            name: as it was reserved.
+            name: in the registry; a model that is not there is made.
 
         Returns:
             The version.
+
+        Raises:
+            MlflowException: MLflow does not take it.
         """
         run_id = self._runs[number]
         # Each version has files of its own.
         below = f"model-{uuid.uuid4().hex[:8]}"
         self._client.log_artifacts(run_id, str(folder), below)
         place = f"{self._client.get_run(run_id).info.artifact_uri}/{below}"
+        try:
+            self._client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
         return str(self._client.create_model_version(name, place, run_id).version)
 
     def read_machine(self, readings: Sequence[Reading]) -> None:

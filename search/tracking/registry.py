@@ -40,14 +40,14 @@ def as_mlflow(model: Path, folder: Path) -> None:
 
 
 def opened(open_store: Callable[[], MLflowStore], number: int, name: str) -> MLflowStore:
-    """The store of a trial's run, in whose registry there is a model of this name from now on.
+    """The store of a trial's run, whose registry would take it by this name.
 
     Raises:
         ValueError: it cannot be reached, has no run of the trial, or refuses the name.
     """
     try:
         store = open_store()
-        store.reserve(number, name)
+        store.check_registration(number, name)
     except MlflowException as error:
         raise ValueError(f"MLflow does not register {name!r}: {first_line(error)}") from None
     return store

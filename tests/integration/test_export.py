@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -150,6 +151,20 @@ def test_an_adapter_that_does_not_score_as_recorded_is_not_exported(
     assert status == 1
     assert f"trial {member['trial']} is not exported: what was written scores" in trouble
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    status, _, trouble = exported(run, f"--trial={member['trial']}", "--register=turned")
+    assert status == 1
+    assert "what was written scores" in trouble
+    assert MlflowClient(f"sqlite:///{run}/mlflow.db").search_registered_models() == []
+
+
+def test_a_name_that_the_registry_refuses_is_told_before_anything_is_written(
+    exported: Exporter, finished: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "adapter"
+    status, _, trouble = exported(finished, "--trial=best", "--register=a/b", f"--out={out}")
+    assert status == 1
+    assert "MLflow does not register 'a/b': " in trouble
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(

@@ -251,6 +251,7 @@ def test_members_come_best_first_with_what_they_are_no_better_than(tmp_path: Pat
         True,
     )
     # One seed of the sixth is too few; each has those it has.
+    assert found.single == (6,)
     assert [len(m.scores) for m in found.members] == [2, 3, 2, 2]
     assert [m.trial for m in found.members] == [1, 0, 2, 3]
     by_trial = {m.trial: m for m in found.members}
@@ -281,6 +282,7 @@ def test_what_is_written_is_read_back_and_shown(tmp_path: Path) -> None:
     assert "Confirmed with 2 fresh seeds" in page
     assert "on which no choice was made" in page
     assert "Where seeds are missing" not in page
+    assert "Left out" not in page
     assert "what fresh seeds say of it stands below" in page
     assert "with other seeds before relying on it" not in page
     first = json.loads((tmp_path / FOLDER / file_of(1, 1)).read_text())
@@ -289,6 +291,9 @@ def test_what_is_written_is_read_back_and_shown(tmp_path: Path) -> None:
     page = (tmp_path / "report.html").read_text()
     assert page.count(">2 of 3<") == 2
     assert "Where seeds are missing" in page
+    (tmp_path / FOLDER / file_of(0, 2)).unlink()
+    write_report(searched(), tmp_path / "report.html", compare(searched(), tmp_path))
+    assert "Left out, with one seed alone: #0." in (tmp_path / "report.html").read_text()
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
