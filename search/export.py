@@ -98,7 +98,7 @@ def _export(options: argparse.Namespace) -> int:
 
     try:
         exporting = _Exporting(directory, loaded, study, trial, checked=not options.unchecked)
-        # What could be wrong with the registry is known before anything is written.
+        # What can be asked of the registry is known before anything is written.
         store = None if options.register is None else exporting.registry(options.register)
         if out is not None:
             exporting.to_folder(options.format or exporting.forms[0], out)

@@ -74,7 +74,7 @@ class EngineSearcher(NeverRestored, Searcher):
         self._slots = slots
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="propose")
         self._asked: Future[tuple[Lane, Proposal] | None] | None = None
-        self._given: list[tuple[Lane, int]] = []
+        self._given: list[tuple[Lane, Proposal]] = []
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         if self._asked is None:
@@ -91,7 +91,7 @@ class EngineSearcher(NeverRestored, Searcher):
             # A trial that still trains may fail and be tried again, or make room for another.
             return str(Searcher.FINISHED) if self._fleet.exhausted(time.time()) else None
         lane, proposal = found
-        self._given.append((lane, proposal.number))
+        self._given.append((lane, proposal))
         return {
             "study": lane.name,
             "number": proposal.number,
@@ -106,8 +106,12 @@ class EngineSearcher(NeverRestored, Searcher):
 
         Told that there is none now, Tune sleeps for a second where it runs nothing.
         """
+        active = {lane.name: lane.engine.active for lane in self._fleet}
         self._given = [
-            (lane, number) for lane, number in self._given if number in lane.engine.active
+            (lane, proposal)
+            for lane, proposal in self._given
+            if proposal.number in active[lane.name]
+            and not lane.engine.is_over(proposal.number, proposal.attempt)
         ]
         return bool(self._given)
 

@@ -194,7 +194,7 @@ def caption(comparison: Comparison) -> str:
             heads(comparison), cells, comparison.tasks, strict=True
         ):
             if cell is not None and cell.best is not None:
-                what = f"trial {cell.best} came first in the search and was not confirmed"
+                what = f"trial {cell.best} came first in the search and lacks two fresh seeds"
                 others.append(f"{method} on {column}: {what}")
             if cell is not None and cell.seeds < seeds:
                 what = f"{cell.seeds} of {seeds} seeds, the others failed or were not run"

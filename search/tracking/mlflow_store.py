@@ -251,7 +251,7 @@ class MLflowStore:
         self._client.log_batch(run_id, metrics=metrics, tags=named)
 
     def check_registration(self, number: int, name: str) -> None:
-        """Whether a trial can become a version of a model of this name; nothing is written.
+        """Whether a trial could become a version of a model of this name, as far as can be asked.
 
         Raises:
             ValueError: there is no run of the trial.
@@ -262,7 +262,8 @@ class MLflowStore:
         try:
             self._client.get_registered_model(name)
         except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            # A server can keep from a user what is not there, and let the user make it.
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "PERMISSION_DENIED"):
                 raise
 
     def register(self, number: int, folder: Path, name: str) -> str:
@@ -279,16 +280,19 @@ class MLflowStore:
         Raises:
             MlflowException: MLflow does not take it.
         """
-        run_id = self._runs[number]
-        # Each version has files of its own.
-        below = f"model-{uuid.uuid4().hex[:8]}"
-        self._client.log_artifacts(run_id, str(folder), below)
-        place = f"{self._client.get_run(run_id).info.artifact_uri}/{below}"
+        # Before the files: what is refused here must not leave them behind.
         try:
             self._client.create_registered_model(name)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
+            # It may be a prompt that has the name: then there is no such model.
+            self._client.get_registered_model(name)
+        run_id = self._runs[number]
+        # Each version has files of its own.
+        below = f"model-{uuid.uuid4().hex[:8]}"
+        self._client.log_artifacts(run_id, str(folder), below)
+        place = f"{self._client.get_run(run_id).info.artifact_uri}/{below}"
         return str(self._client.create_model_version(name, place, run_id).version)
 
     def read_machine(self, readings: Sequence[Reading]) -> None:

@@ -40,7 +40,7 @@ def as_mlflow(model: Path, folder: Path) -> None:
 
 
 def opened(open_store: Callable[[], MLflowStore], number: int, name: str) -> MLflowStore:
-    """The store of a trial's run, whose registry would take it by this name.
+    """The store of a trial's run, whose registry has nothing against this name.
 
     Raises:
         ValueError: it cannot be reached, has no run of the trial, or refuses the name.

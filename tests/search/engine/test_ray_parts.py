@@ -44,24 +44,35 @@ def test_nothing_is_proposed_before_a_slot_is_free(tmp_path: Path) -> None:
     assert suggested(searcher)["number"] == 1
 
 
-def test_where_nothing_trains_tune_is_not_sent_away(tmp_path: Path) -> None:
+def test_where_nothing_trains_tune_is_not_sent_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It would sleep for a second."""
-    engine = engine_on(new_study(tmp_path), trials=2, failures=Failures(retries=0))
+    engine = engine_on(new_study(tmp_path), trials=2, failures=Failures(retries=1))
     fleet = alone(engine, tmp_path)
-    ask = fleet.ask
+    searcher = EngineSearcher(fleet, lambda: 1)
+    ask, submit, active = fleet.ask, searcher._thread.submit, threading.Event()
 
     def slowly(now: float) -> Any:
         found = ask(now)
-        time.sleep(0.2)  # the engine counts it as active by now
+        active.set()  # the engine counts it as active, and it is not handed over yet
+        time.sleep(0.2)
         return found
 
-    fleet.ask = slowly  # type: ignore[method-assign]
-    searcher = EngineSearcher(fleet, lambda: 1)
-    for number in range(2):
+    def submitted(*called: Any) -> Any:
+        active.clear()
+        future = submit(*called)
+        assert active.wait(20)
+        return future
+
+    monkeypatch.setattr(fleet, "ask", slowly)
+    monkeypatch.setattr(searcher._thread, "submit", submitted)
+    # Each fails once and is tried again.
+    for number, attempt in ((0, 0), (0, 1), (1, 0), (1, 1)):
         found = searcher.suggest("a")
         assert isinstance(found, dict)
-        assert found["number"] == number
-        engine.fail(number, Failure("x"), 1.0)
+        assert (found["number"], found["attempt"]) == (number, attempt)
+        engine.fail(number, Failure("x"), 1.0, attempt)
     searcher.close()
 
 
@@ -72,12 +83,14 @@ def test_tunes_loop_does_not_wait_while_a_trial_trains(tmp_path: Path) -> None:
     ask, go_on = fleet.ask, threading.Event()
 
     def held(now: float) -> Any:
-        go_on.wait()
+        assert go_on.wait(20)
         return ask(now)
 
     fleet.ask = held  # type: ignore[method-assign]
-    assert searcher.suggest("b") is None
-    go_on.set()
+    try:
+        assert searcher.suggest("b") is None
+    finally:
+        go_on.set()
     assert suggested(searcher)["number"] == 1
     searcher.close()
 

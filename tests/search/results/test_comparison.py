@@ -147,7 +147,7 @@ def test_what_was_not_confirmed_is_said() -> None:
     assert found.rows["head"] == (None,)
     text = as_markdown(found)
     assert "0.7000 (0.6900 … 0.7100) \\* |" in text
-    assert "lora on rte: trial 9 came first in the search and was not confirmed" in text
+    assert "lora on rte: trial 9 came first in the search and lacks two fresh seeds" in text
     assert "| head | – | – | – |" in text
 
 

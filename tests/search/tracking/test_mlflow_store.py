@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
 
 from search.record import FreezeEvent, Rung, StudyRecord
 from search.tracking.follower import Followed, Follower
@@ -356,3 +357,22 @@ def test_a_store_that_stays_down_is_told_in_the_end() -> None:
 
     follower = follow(open_store, everything())
     assert follower.close() == "ConnectionError: nobody listens"
+
+
+def test_what_the_registry_refuses_leaves_no_files_behind(uri: str, tmp_path: Path) -> None:
+    """A prompt that has the name of a model is not noticed by asking for a model of that name."""
+    kept = store(uri, tmp_path)
+    kept.sync(everything())
+    client = MlflowClient(uri)
+    client.register_prompt("taken", "a text")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "MLmodel").write_text("x")
+    kept.check_registration(0, "taken")
+    with pytest.raises(MlflowException, match="taken"):
+        kept.register(0, tmp_path / "model", "taken")
+    run = runs_of(uri)[1]["0"]
+    files = [file.path for file in client.list_artifacts(run.info.run_id)]
+    assert not [path for path in files if path.startswith("model-")]
+    assert kept.register(0, tmp_path / "model", "free") == "1"
+    (version,) = client.search_model_versions("name='free'")
+    assert version.run_id == run.info.run_id
