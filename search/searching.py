@@ -158,7 +158,7 @@ def search(wanted: Wanted, held: ExitStack) -> int:
         loaded, run, parts, wanted.store, snapshots, slots, place.why, wanted.console, backbone,
         wanted.again, startup.since,
     )  # fmt: skip
-    # Opening a study imports more than a hundred modules.
+    # Not before: opening a study imports what Optuna's storage needs.
     environment.collect_as_usual()
     status = driver.run()
     if loaded.space.confirm is not None and driver.ended_by_itself:

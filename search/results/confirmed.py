@@ -143,7 +143,7 @@ class Confirmation:
         apart: whether no choice was made on the split.
         members: in the order of their mean scores, best first.
         differences: of every two.
-        single: trials left out of all this, for one seed has no interval.
+        with_one_seed: trials left out of all this, for one seed has no interval.
     """
 
     split: str
@@ -152,7 +152,7 @@ class Confirmation:
     apart: bool
     members: tuple[Confirmed, ...]
     differences: tuple[Difference, ...]
-    single: tuple[int, ...] = ()
+    with_one_seed: tuple[int, ...] = ()
 
     @property
     def lacking(self) -> tuple[Confirmed, ...]:
@@ -175,14 +175,12 @@ def compare(study: StudyRecord, root: Path) -> list[Confirmation]:
     trials = {trial.number: trial for trial in study.trials}
     if not whole:
         return []
-    single = tuple(sorted(runs.keys() - whole.keys()))
-    return [
-        dataclasses.replace(
-            _confirmation(study, trials, whole, split, labels, about.metric, about.apart),
-            single=single,
-        )
+    with_one_seed = tuple(sorted(runs.keys() - whole.keys()))
+    found = [
+        _confirmation(study, trials, whole, split, labels, about.metric, about.apart)
         for split, labels in about.labels.items()
     ]
+    return [dataclasses.replace(each, with_one_seed=with_one_seed) for each in found]
 
 
 def read_trainings(

@@ -251,7 +251,7 @@ def test_members_come_best_first_with_what_they_are_no_better_than(tmp_path: Pat
         True,
     )
     # One seed of the sixth is too few; each has those it has.
-    assert found.single == (6,)
+    assert found.with_one_seed == (6,)
     assert [len(m.scores) for m in found.members] == [2, 3, 2, 2]
     assert [m.trial for m in found.members] == [1, 0, 2, 3]
     by_trial = {m.trial: m for m in found.members}
