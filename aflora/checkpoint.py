@@ -217,4 +217,5 @@ def _norm(base: nn.Linear) -> float | None:
     weight = base.weight
     if weight.is_meta or not weight.is_floating_point():
         return None
-    return float(torch.linalg.vector_norm(weight.detach(), dtype=torch.float32))
+    precise = torch.promote_types(weight.dtype, torch.float32)
+    return float(torch.linalg.vector_norm(weight.detach(), dtype=precise))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 
+from optuna.exceptions import StorageInternalError
 from rich.console import Console
 
 from search.console.live import LiveView, Watched
@@ -15,7 +16,7 @@ from search.console.plain import PlainView
 from search.console.summary import print_overview, print_summary
 from search.console.terminal import redraws
 from search.engine.checkpoints import Checkpoints
-from search.engine.core import Engine
+from search.engine.core import STOPPED, Engine
 from search.engine.fleet import Fleet
 from search.engine.ray_tune import execute
 from search.engine.runs import Run
@@ -33,7 +34,9 @@ from search.tracking_place import shown_uri
 from search.trial.delivery import Delivery
 from search.trial.worker import train
 
-STOPPED = "stopped by"
+#: What reading a study and writing what it came to can fail with: a disk, what is damaged, or
+#: the database.
+WRITING_FAILED = (OSError, ValueError, StorageInternalError)
 ALL_BEGUN = "its budget of trials is spent"
 
 
@@ -91,6 +94,8 @@ class Driver:
         followed = [self._followed(part) for part in self._parts]
         follower, view = Follower(followed, system_metrics(self._loaded)), self._view()
         for index, part in enumerate(self._parts):
+            # Only now: a resume that is refused leaves what is written as it was.
+            part.study.over = None
             part.engine.listen(_telling(index, part.task.name, view, follower, self._snapshots))
         follower.start()
         if self._snapshots is not None:
@@ -116,7 +121,7 @@ class Driver:
         for part, target in zip(self._parts, followed, strict=True):
             try:
                 record, target.files = part.write_results()
-            except (OSError, ValueError) as error:
+            except WRITING_FAILED as error:
                 # The others' results, and what MLflow and the store still lack, must not be lost.
                 _tell(f"The results of {part.task.name} are not written", error)
                 record = part.engine.record()
@@ -126,7 +131,7 @@ class Driver:
             records.append(record)
         whole = self._write_overview() and len(written) == len(records)
         if whole and self.ended_by_itself:
-            self._note_ends()
+            whole = self._note_ends()
         whole = self._clear(written) and whole
         problem = follower.close()
         if problem is not None:
@@ -139,12 +144,17 @@ class Driver:
         self._say_goodbye(records)
         return self._status(records) or (0 if whole else 1)
 
-    def _note_ends(self) -> None:
-        """Write down that the search is over, for who looks at it later."""
+    def _note_ends(self) -> bool:
+        """Write down that the search is over, for who looks at it later; whether it could be."""
         for part in self._parts:
-            part.study.over = part.engine.ending or part.engine.spent or ALL_BEGUN
+            try:
+                part.study.over = part.engine.ending or part.engine.spent or ALL_BEGUN
+            except StorageInternalError as error:
+                _tell(f"That the search of {part.task.name} is over is not written", error)
+                return False
             if self._snapshots is not None:
                 self._snapshots.changed(part.task.name)
+        return True
 
     def _write_overview(self) -> bool:
         """Write the page over all tasks, of several; whether it could be written."""
@@ -152,7 +162,7 @@ class Driver:
             return True
         try:
             write_overview(self._run)
-        except (OSError, ValueError) as error:
+        except WRITING_FAILED as error:
             _tell("The page over all tasks is not written", error)
             return False
         return True
@@ -220,17 +230,20 @@ class Driver:
             print_summary(records[0], self._run.root, uri, endings[0], again, self._console)
 
     def _status(self, records: Sequence[StudyRecord]) -> int:
-        if not self.ended_by_itself:
-            return INTERRUPTED
-        # Of several tasks each must have come to something.
-        worked = [bool(r.in_state("complete", "pruned")) or not r.trials for r in records]
-        return 0 if all(worked) else 1
+        return status_of(records) if self.ended_by_itself else INTERRUPTED
 
 
-def _tell(what: str, error: OSError | ValueError) -> None:
+def status_of(records: Sequence[StudyRecord]) -> int:
+    """1 where all that ended of a task has failed; what waits, or was paused, has not."""
+    ended = [record.in_state("complete", "pruned", "failed") for record in records]
+    return int(any(of and all(trial.state == "failed" for trial in of) for of in ended))
+
+
+def _tell(what: str, error: Exception) -> None:
     """Of what is damaged the error says what helps; a disk that was full may have room again."""
-    hint = "; search.run --resume writes what is missing." if isinstance(error, OSError) else ""
-    print(f"{what}: {error}{hint}", file=sys.stderr)
+    passing = isinstance(error, (OSError, StorageInternalError))
+    hint = "; search.run --resume writes what is missing." if passing else ""
+    print(f"{what}: {first_line(error)}{hint}", file=sys.stderr)
 
 
 def deposed_by_another(parts: Sequence[Part]) -> Callable[[], None]:

@@ -75,7 +75,6 @@ class Part:
         self.study = self._open_study(length)
         # Hours are of the whole run; a study that had nothing to do wrote down fewer.
         self.study.seconds = max(self.study.seconds, worked)
-        self.study.over = None
         self.engine = Engine(
             self.study,
             Policy(

@@ -22,6 +22,10 @@ from pyarrow.fs import (
 _OBJECT_STORES = ("s3", "gcs", "abfs")
 
 
+class StoreLost(OSError):
+    """A store could not be read or written, which is not the fault of what needed it."""
+
+
 class Store:
     """Files by their paths relative to one folder.
 

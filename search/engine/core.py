@@ -6,7 +6,9 @@ import dataclasses
 import math
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from search.engine.budget import BudgetWatch, Ending
@@ -19,6 +21,12 @@ from search.engine.study import SearchStudy
 from search.engine.worked import WorkedTime
 from search.record import Rung, RungReport, StudyRecord, TrialRecord
 from search.spec.nodes import method_of
+
+#: How a reason begins that ended a search before it was through.
+STOPPED = "stopped by"
+#: So many failures of the store, over so many seconds without a rung between, end a search.
+STORE_FAILURES = 3
+STORE_SECONDS = 60.0
 
 
 class Engine:
@@ -46,6 +54,7 @@ class Engine:
         self._attempts: dict[int, int] = {}
         self._active: set[int] = set()
         self._to_take_up: list[int] = []
+        self._store_failures: list[float] = []
         # Apart, so that neither can undo the other: a signal may come between any two lines.
         self._stopped: Ending | None = None
         self._reached: Ending | None = None
@@ -246,6 +255,7 @@ class Engine:
                 return "stop" if trial.state in {"pruned", "failed"} else "continue"
             if any(rung.index >= report.rung.index for rung in trial.rungs):
                 return "continue"
+            self._store_failures.clear()
             rung = dataclasses.replace(report.rung, at=now, checkpoint=checkpoint)
             broken = self._not_a_number(rung)
             if broken is not None:
@@ -334,12 +344,21 @@ class Engine:
             if trial.state != "running":
                 return
             again = tries_again(trial, failure, self._policy.failures)
+            if failure.of_store:
+                self._store_failed(failure.reason, now)
             told = failure.reason if failure.counted else UNCOUNTED + failure.reason
             self._ledger.failed_attempt(number, told)
             if again:
                 self._to_take_up.append(number)
                 return
             self._fail(number, failure.reason, now)
+
+    def _store_failed(self, reason: str, now: float) -> None:
+        """Other trials would fare no better: a store that stays away ends the search."""
+        self._store_failures.append(now)
+        times = self._store_failures
+        if len(times) >= STORE_FAILURES and now - times[0] >= STORE_SECONDS:
+            self.end(f"{STOPPED} its store: {reason}")
 
     def _fail(self, number: int, reason: str, now: float) -> None:
         self._finish(number, TrialState.FAIL, now, reason)
@@ -364,7 +383,10 @@ class Engine:
         """A trial no longer trains because the search is ending; it can be taken up later."""
         with self._lock:
             self._active.discard(number)
-            if self._ledger.trials[number].state == "running":
+            if self._ledger.trials[number].state != "running":
+                return
+            # Ended in the study, and interrupted before it was noted here: it stays ended.
+            with suppress(UpdateFinishedTrialError):
                 self._pause(number, f"interrupted: {self.ending or 'the driver stopped'}")
 
     def close(self, now: float) -> None:

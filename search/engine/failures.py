@@ -18,11 +18,13 @@ class Failure:
         reason: in one line.
         counted: whether it counts towards the retries; the loss of a node does not.
         final: whether the same would happen again, so that it is not tried again.
+        of_store: whether the store could not be used; no trial would fare better.
     """
 
     reason: str
     counted: bool = True
     final: bool = False
+    of_store: bool = False
 
 
 UNCOUNTED = "(not counted) "

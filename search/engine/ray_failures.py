@@ -10,6 +10,7 @@ from ray.tune.experiment import Trial
 
 from search.engine.failures import Failure
 from search.spec.errors import first_line
+from search.store import StoreLost
 
 # Raised where the model's output is no number: the next attempt would compute the same.
 _FINAL = frozenset({"MetricError"})
@@ -36,6 +37,9 @@ def failure_from(error: BaseException) -> Failure:
         return Failure("its node was lost", counted=False)
     if isinstance(error, OutOfMemoryError) or "memory pressure" in text:
         return Failure("out of memory (CPU): Ray stopped it before the machine had none left")
+    if isinstance(error, StoreLost):
+        reason = f"the store cannot be used: {first_line(error)}"
+        return Failure(reason, counted=False, of_store=True)
     kind = type(error).__name__
     if kind == "OutOfMemoryError":  # torch's, which this package does not import
         return Failure(f"out of memory (GPU): {first_line(error)}")

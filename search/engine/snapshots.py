@@ -150,7 +150,12 @@ class Snapshots:
 
     def _check_leader(self) -> None:
         if self._leads:
-            self._lost = self._store.read(LEADER) != self._name
+            there = self._store.read(LEADER)
+            # Others only ever write their own name over it: a note that is gone is nobody's.
+            self._leads = there is not None
+            self._lost = there not in (None, self._name)
+            if there is None:
+                raise FileNotFoundError(f"{self._store} has lost {LEADER}, which says who leads")
             return
         with tempfile.TemporaryDirectory(prefix="aflora-search-") as folder:
             (Path(folder) / LEADER).write_text(self._name, encoding="utf-8")

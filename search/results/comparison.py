@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search.record import StudyRecord, TrialRecord
-from search.results.confirmed import Confirmation, Confirmed, method_title
+from search.results.confirmed import Confirmation, Confirmed
 from search.results.latex import escaped, floating_table, score_cell
+from search.results.measured import method_title
 from search.results.noise import Interval
 from search.results.published import MODEL, PUBLISHED
 from search.results.units import GAP, MISSING, readable
-from search.spec.tasks import TASKS
+from search.spec.tasks import METRIC_TITLES, TASKS
 from search.writing import write_atomically
 
 METHODS = ("full", "lora", "adalora", "vera", "sora", "elora", "aflora", "head")
@@ -94,8 +95,8 @@ def compare_methods(
             which = f": {places[before]} and {places[index]}" if places else ""
             raise ValueError(f"two runs are of the task {study.task}{which}")
     top = [_best_of_search(study) for study, _ in columns]
-    best = [_best(*column, first) for column, first in zip(columns, top, strict=True)]
-    found = {method for of_task in top for method in of_task}
+    best = [_best(*column) for column in columns]
+    found = set().union(*top, *best)
     order = [method for method in METHODS if method in found]
     order += sorted(found - set(order))
     return Comparison(
@@ -117,45 +118,51 @@ def _order(task: str) -> tuple[int, str]:
 
 
 def _best(
-    study: StudyRecord, confirmation: Confirmation, top: Mapping[str, int]
-) -> dict[str, Confirmed]:
-    """Of each method what scored best in the search, or best of what was confirmed of it."""
+    study: StudyRecord, confirmation: Confirmation
+) -> dict[str, tuple[Confirmed, TrialRecord]]:
+    """Of what was confirmed of each method, what scored best in the search, and its trial there.
+
+    What breaks a limit only where nothing else was confirmed.
+    """
     trials = {trial.number: trial for trial in study.trials}
-    best: dict[str, Confirmed] = {}
+    best: dict[str, tuple[Confirmed, TrialRecord]] = {}
     for member in sorted(confirmation.members, key=lambda member: member.trial):
-        held = best.get(member.method)
-        if held is None or _worth(member, trials, top) > _worth(held, trials, top):
-            best[member.method] = member
+        trial, held = trials[member.trial], best.get(member.method)
+        # By what the search knew: the score of fresh seeds is what it is told with.
+        if held is None or _worth(trial) > _worth(held[1]):
+            best[member.method] = member, trial
     return best
 
 
-def _best_of_search(study: StudyRecord) -> dict[str, int]:
+def _best_of_search(study: StudyRecord) -> dict[str, TrialRecord]:
     best: dict[str, TrialRecord] = {}
     for trial in study.in_state("complete"):
         held = best.get(method_title(trial))
         if trial.feasible and (held is None or _key(trial) > _key(held)):
             best[method_title(trial)] = trial
-    return {method: trial.number for method, trial in best.items()}
+    return best
 
 
 def _key(trial: TrialRecord) -> tuple[float, float]:
     return trial.measures["score"], -trial.measures["trainable_params"]
 
 
-def _worth(
-    member: Confirmed, trials: Mapping[int, TrialRecord], top: Mapping[str, int]
-) -> tuple[bool, bool, tuple[float, float]]:
-    # By what the search knew: the score of fresh seeds is what it is told with.
-    trial = trials[member.trial]
-    return top.get(member.method) == member.trial, trial.feasible, _key(trial)
+def _worth(trial: TrialRecord) -> tuple[bool, tuple[float, float]]:
+    return trial.feasible, _key(trial)
 
 
-def _cell(best: dict[str, Confirmed], method: str, top: int | None) -> Cell | None:
+def _cell(
+    best: Mapping[str, tuple[Confirmed, TrialRecord]], method: str, top: TrialRecord | None
+) -> Cell | None:
     if method not in best:
         return None
-    member = best[method]
+    member, trial = best[method]
     seconds = member.measures["train_seconds"]
-    base = best[BASE].measures["train_seconds"] if BASE in best else None
+    base = best[BASE][0].measures["train_seconds"] if BASE in best else None
+    # Of several with one score, none came before the others.
+    beaten = top is not None and (
+        not trial.feasible or top.measures["score"] > trial.measures["score"]
+    )
     return Cell(
         member.trial,
         member.label,
@@ -163,7 +170,7 @@ def _cell(best: dict[str, Confirmed], method: str, top: int | None) -> Cell | No
         member.measures["trainable_params"],
         seconds,
         None if base is None else seconds / base,
-        None if top in (None, member.trial) else top,
+        top.number if top is not None and beaten else None,
         len(member.scores),
     )
 
@@ -182,7 +189,13 @@ def published_of(comparison: Comparison, method: str) -> tuple[float, list[float
     if comparison.model != MODEL or method not in PUBLISHED:
         return None
     millions, scores = PUBLISHED[method]
-    values = [scores.get(column) for column, _ in heads(comparison)]
+    # A figure of another metric than the paper's has nothing to stand beside.
+    values = [
+        scores.get(column)
+        if task in TASKS and metric == METRIC_TITLES[TASKS[task].metric]
+        else None
+        for (column, metric), (task, *_) in zip(heads(comparison), comparison.tasks, strict=True)
+    ]
     return millions, [None if value is None else value / 100 for value in values]
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from search.pareto.front import front
 from search.record import StudyRecord, TrialRecord
+from search.results.measured import method_title
 from search.results.noise import Interval, Resampled
 from search.spec.tasks import Metric
 from search.writing import write_atomically
@@ -23,12 +24,6 @@ T = TypeVar("T")
 FOLDER = "confirm"
 FILE = "confirm.json"
 LABELS = "labels.json"
-
-
-def method_title(trial: TrialRecord) -> str:
-    """``lora``; tuners of PEFT by their type, ``peft IA3``."""
-    ((name, own),) = trial.settings["method"].items()
-    return f"{name} {str(own['type']).upper()}" if name == "peft" else name
 
 
 def chosen(study: StudyRecord, top: Literal["front"] | int) -> list[TrialRecord]:

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from search.pareto.front import front
 from search.record import StudyRecord, TrialRecord
-from search.results.measured import best_of, final
+from search.results.measured import best_of, final, method_title
 from search.results.units import ratio, readable, title
-from search.spec.nodes import method_of
 from search.spec.objectives import OBJECTIVES
 
 # With more marks than this the paragraph becomes a list; the table has them all.
@@ -120,7 +119,7 @@ def overview_headline(studies: Sequence[StudyRecord]) -> list[str]:
     if not found:
         return [f"{without_front(studies)}."]
     sentences = without_fronts({s.task: [s] for s in studies if best_of(s) is None}, "on")
-    leads = Counter(method_of(best.settings) for _, best in found)
+    leads = Counter(method_title(best) for _, best in found)
     of_all = f"{len(found)} {_plural(len(found), 'task')}"
     told = [f"{method} on {count}" for method, count in leads.most_common()]
     sentences.append(f"The best score is that of {listed(told)} of {of_all}.")
@@ -135,7 +134,7 @@ def overview_headline(studies: Sequence[StudyRecord]) -> list[str]:
 def _is_tied(study: StudyRecord, best: TrialRecord) -> bool:
     return any(
         trial.measures["score"] == best.measures["score"]
-        and method_of(trial.settings) != method_of(best.settings)
+        and method_title(trial) != method_title(best)
         and trial.feasible
         for trial in study.in_state("complete")
     )

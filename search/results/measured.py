@@ -66,3 +66,9 @@ def best_of(study: StudyRecord) -> TrialRecord | None:
         key=lambda t: (t.measures["score"], -t.measures.get("trainable_params", 0.0)),
         default=None,
     )
+
+
+def method_title(trial: TrialRecord) -> str:
+    """``lora``; tuners of PEFT by their type, ``peft IA3``."""
+    ((name, own),) = trial.settings["method"].items()
+    return f"{name} {str(own['type']).upper()}" if name == "peft" else name

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from ray import tune  # noqa: E402 - a trial's first step waits for all that is 
 
 from search.metrics import load_scores  # noqa: E402
 from search.record import CheckpointNote, RungReport  # noqa: E402
+from search.spec.errors import first_line  # noqa: E402
 from search.spec.settings import TrialSettings  # noqa: E402
-from search.store import Store  # noqa: E402
+from search.store import Store, StoreLost  # noqa: E402
 from search.trial.data import TaskData  # noqa: E402
 from search.trial.delivery import Delivery, placed  # noqa: E402
 from search.trial.process import settle  # noqa: E402
@@ -30,6 +31,21 @@ REPORT = "report"
 
 #: Seconds between two signs of life; a step can be much shorter.
 BEAT_SECONDS = 2.0
+
+
+@contextmanager
+def _store_is_needed() -> Iterator[None]:
+    """What goes wrong within is the store's fault, and not the trial's.
+
+    A file that is missing is: others may be there.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        # Not chained: of a chain the first is taken for the reason.
+        raise StoreLost(f"{type(error).__name__}: {first_line(error)}") from None
 
 
 def train(
@@ -62,7 +78,8 @@ def train(
         sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
         note = CheckpointNote(config["settings"], rung, sizes)
         (folder / CheckpointNote.FILE).write_text(note.to_json(), encoding="utf-8")
-        tune.report({REPORT: rung.to_json()}, checkpoint=tune.Checkpoint.from_directory(folder))
+        with _store_is_needed():
+            tune.report({REPORT: rung.to_json()}, checkpoint=tune.Checkpoint.from_directory(folder))
 
     study, attempt, last = config["study"], config["folder"], -math.inf
 
@@ -73,8 +90,11 @@ def train(
             last = now
             heartbeats.beat.remote(attempt)
 
-    checkpoint = config["checkpoint"]
-    with store.opened(checkpoint) if checkpoint else nullcontext() as folder:
+    checkpoint, folder = config["checkpoint"], None
+    with ExitStack() as opened:
+        if checkpoint:
+            with _store_is_needed():
+                folder = opened.enter_context(store.opened(checkpoint))
         run_trial(
             placed(jobs[study], backbone),
             TrialSettings.model_validate(config["settings"]),

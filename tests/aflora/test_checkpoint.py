@@ -45,6 +45,16 @@ def test_save_and_load_is_bit_for_bit(
     assert torch.equal(fresh.eval()(**batch).logits, model.eval()(**batch).logits)
 
 
+def test_a_model_in_double_precision_is_saved_and_loaded(
+    tmp_path: Path, batch: dict[str, torch.Tensor]
+) -> None:
+    model = trained().double()
+    aflora.save(model, tmp_path)
+    fresh = aflora.load(tiny_model("bert").double(), tmp_path)
+    assert fresh.eval()(**batch).logits.dtype == torch.float64
+    assert torch.equal(fresh.eval()(**batch).logits, model.eval()(**batch).logits)
+
+
 def test_the_backbone_is_not_saved(tmp_path: Path) -> None:
     aflora.save(trained(), tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == [CONFIG_FILE, WEIGHTS_FILE]

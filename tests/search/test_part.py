@@ -73,7 +73,9 @@ def test_data_may_lie_elsewhere_when_a_run_goes_on_if_it_is_the_same(
     run.root.mkdir()
     write_space(loaded, run.directory)
     for task in loaded.space.task_names:
-        part_of(loaded, run, task).study.close()
+        study = part_of(loaded, run, task).study
+        study.over = "the budget of 8 trials is spent"
+        study.close()
     moved = tmp_path / "moved"
     for task in loaded.space.task_names:
         shutil.copytree(tmp_path / task, moved / task)
@@ -96,6 +98,9 @@ def test_data_may_lie_elsewhere_when_a_run_goes_on_if_it_is_the_same(
     pq.write_table(table.slice(1), moved / "rte" / "train.parquet")
     with pytest.raises(SpecError, match="is other data than the run was started with"):
         part_of(there, run, "rte")
+    # What was refused left the studies as they were.
+    for directory in run.studies.values():
+        assert directory.open_study().over == "the budget of 8 trials is spent"
 
 
 def test_data_of_one_task_alone_is_followed_too(tmp_path: Path) -> None:

@@ -10,13 +10,12 @@ import plotly.graph_objects as go
 from search.pareto.front import front
 from search.record import StudyRecord, TrialRecord
 from search.results.figures.hover import escaped, short
-from search.results.figures.style import BLUE, GREY, HUES, ORANGE, new_figure, say
+from search.results.figures.style import BLUE, GREY, HUES, ORANGE, SYMBOLS, new_figure, say
 from search.results.figures.thinning import every
 
 HEIGHT = 440
 #: Curves of a kind that are drawn; of more, so many that are evenly spaced.
 MOST = 200
-_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross")
 
 
 def curves_figure(study: StudyRecord) -> go.Figure:
@@ -38,7 +37,8 @@ def curves_figure(study: StudyRecord) -> go.Figure:
     _add(figure, every(pruned, MOST), "pruned", ORANGE, dash="dot")
     _add(figure, every(others, MOST), "other", GREY)
     if len(members) <= len(HUES):
-        for trial, colour, symbol in zip(members, HUES, _SYMBOLS, strict=False):
+        looks = list(zip(HUES, SYMBOLS, strict=True))[: len(members)]
+        for trial, (colour, symbol) in zip(members, looks, strict=True):
             name = f"{trial.number}: {short(trial.mark or trial.label)}"
             _add(figure, [trial], name, colour, width=2.5, symbol=symbol)
     else:

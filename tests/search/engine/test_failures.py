@@ -63,6 +63,52 @@ def test_the_loss_of_a_node_does_not_count(tmp_path: Path) -> None:
     assert trial.failures == ("(not counted) its node was lost",) * 3
 
 
+def test_a_store_that_stays_away_ends_the_search_and_costs_no_trial(tmp_path: Path) -> None:
+    engine = engine_on(new_study(tmp_path), trials=4, pruner=NONE, failures=Failures(retries=1))
+    away = Failure("the store cannot be used: OSError: full", counted=False, of_store=True)
+
+    def whole_then_away(settings: Mapping[str, Any], number: int) -> Sequence[Step]:
+        return list(curve(settings, number)) if number == 0 else [Step(25.0, failure=away)]
+
+    simulate(engine, whole_then_away, 1)
+    engine.close(1e6)
+    assert engine.ending == f"stopped by its store: {away.reason}"
+    first, *others = engine.record().trials
+    assert first.state == "complete"
+    assert [(trial.state, len(trial.failures)) for trial in others] == [("paused", 4)]
+    again = engine_on(SearchStudy.open(tmp_path / "study.db"), trials=4, pruner=NONE)
+    simulate(again, curve, 1)
+    assert [trial.state for trial in again.record().trials] == ["complete"] * 4
+
+
+def test_a_store_that_comes_back_within_a_minute_ends_nothing(tmp_path: Path) -> None:
+    engine = engine_on(new_study(tmp_path), trials=1, pruner=NONE, failures=Failures(retries=0))
+    away = Failure("the store cannot be used: OSError: busy", counted=False, of_store=True)
+    simulate(engine, failing(*[(0, away)] * 20, *[(1, away)] * 51), 1)
+    (trial,) = engine.record().trials
+    assert (trial.state, len(trial.failures)) == ("complete", 71)
+
+
+def test_what_an_interrupt_ended_in_the_study_alone_stays_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = new_study(tmp_path)
+    engine = engine_on(study, trials=1, pruner=NONE)
+    first = engine.ask(0.0)
+    assert first is not None
+    finish = study.finish
+
+    def finish_and_be_interrupted(*given: Any, **named: Any) -> None:
+        finish(*given, **named)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(study, "finish", finish_and_be_interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        engine.fail(first.number, Failure("MetricError: NaN", final=True), 1.0)
+    engine.close(2.0)
+    assert SearchStudy.open(tmp_path / "study.db").trials()[0].state == "failed"
+
+
 def test_what_would_fail_again_is_not_tried_again(tmp_path: Path) -> None:
     engine = engine_on(new_study(tmp_path), trials=1, pruner=NONE, failures=Failures(retries=3))
     simulate(engine, failing((1, Failure("MetricError: NaN", final=True))), 1)

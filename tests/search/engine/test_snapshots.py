@@ -196,6 +196,23 @@ def test_who_was_taken_over_writes_and_deletes_nothing_more(
     assert deposed == [True]
 
 
+def test_a_store_that_loses_the_note_of_who_leads_is_led_on(
+    run: Run, store: Flaky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "EVERY_SECONDS", 0.05)
+    new_study(run.root).close()
+    deposed: list[bool] = []
+    keeper = Snapshots(run, store, lambda: deposed.append(True))
+    keeper.start()
+    until(lambda: store.is_file("study.db"))
+    until(lambda: keeper.problem is None)
+    store.delete(snapshots.LEADER)
+    keeper.changed("rte")
+    until(lambda: store.is_file(snapshots.LEADER))
+    assert keeper.close() is None
+    assert deposed == []
+
+
 def test_a_task_that_is_missing_here_is_fetched_and_not_begun_anew(
     tmp_path: Path, store: Flaky
 ) -> None:

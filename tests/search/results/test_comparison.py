@@ -43,6 +43,24 @@ def test_of_two_alike_the_search_s_first_is_taken_whatever_fresh_seeds_said() ->
     assert (cell.trial, cell.best) == (2, None)
 
 
+def test_what_scored_as_much_in_the_search_was_not_beaten_there() -> None:
+    """The front keeps, of two that score alike, the one that was trained in less time."""
+    alike = trial(0, score=0.7, settings={"method": {"lora": {}}})
+    record, confirmation = run("rte", member(1, "lora", 0.8, chosen_with=0.7), more=(alike,))
+    (cell,) = compare_methods([(record, confirmation)]).rows["lora"]
+    assert cell is not None
+    assert (cell.trial, cell.best) == (1, None)
+
+
+def test_a_confirmed_method_that_breaks_the_limits_has_its_row() -> None:
+    record, confirmation = run("rte", member(3, "lora", 0.9), member(7, "head", 0.8))
+    broke = dataclasses.replace(record.trials[0], feasible=False)
+    record = dataclasses.replace(record, trials=(broke, *record.trials[1:]))
+    (cell,) = compare_methods([(record, confirmation)]).rows["lora"]
+    assert cell is not None
+    assert (cell.trial, cell.best) == (3, None)
+
+
 def test_what_breaks_the_limits_stands_only_where_nothing_else_was_confirmed() -> None:
     record, confirmation = run("rte", member(3, "lora", 0.9), member(7, "lora", 0.8))
     broke = dataclasses.replace(record.trials[0], feasible=False)
@@ -128,6 +146,13 @@ def test_the_paper_s_rows_stand_beside_those_of_its_model() -> None:
     deberta = run("rte", member(1, "lora", 0.85), model="microsoft/deberta-v3-base")
     text = as_markdown(compare_methods([deberta]))
     assert "| lora, published | 1.33 M | – | 0.8532 |" in text
+
+
+def test_the_paper_s_scores_stand_only_beside_those_of_its_metric() -> None:
+    record, confirmation = run("mrpc", member(1, "lora", 0.85), model="microsoft/deberta-v3-base")
+    record = dataclasses.replace(record, metric="F1")
+    text = as_markdown(compare_methods([(record, confirmation)]))
+    assert "| lora, published | 1.33 M | – | – |" in text
 
 
 def test_both_sets_of_mnli_stand_beside_their_own_published_score() -> None:

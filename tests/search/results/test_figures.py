@@ -203,10 +203,12 @@ def test_curves_give_each_front_member_its_own_colour_while_there_are_enough(
         record: StudyRecord = study(*trials, trial(90, "pruned"), trial(91, score=0.1, params=1e9))
         return record
 
+    for count in range(1, len(HUES) + 1):
+        drawn = curves_figure(members(count)).data
+        own = [t for t in drawn if t.name not in {"pruned", "other"}]
+        assert {t.name for t in own} == {f"{n}: aflora r4 ffn paper" for n in range(count)}
+        assert len({(t.line.color, t.marker.symbol) for t in own}) == count
     few = curves_figure(members(3))
-    assert {t.name for t in few.data} == {
-        "pruned", "other", *(f"{n}: aflora r4 ffn paper" for n in range(3)),
-    }  # fmt: skip
     best = trace(few, "2: aflora r4 ffn paper")
     assert list(best.x) == pytest.approx([20, 40, 60, 80, 100])
     assert best.y[-1] == 0.92

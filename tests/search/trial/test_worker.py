@@ -9,11 +9,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ray import tune
+from ray import cloudpickle, tune
 
+from search.engine.failures import Failure
+from search.engine.ray_failures import failure_from
 from search.record import CheckpointNote, RungReport
 from search.spec.schema import Train
-from search.store import Store
+from search.store import Store, StoreLost
 from search.trial import worker
 from search.trial.data import TaskData
 from search.trial.training import TrialJob
@@ -101,3 +103,22 @@ def test_signs_of_life_come_no_more_often_than_they_are_needed(
     assert set(heard) == {"0"}
     # Evaluation beats too.
     assert len(heard) == 1 if beats == 1 else len(heard) > beats
+
+
+def test_a_store_that_cannot_be_written_is_no_failure_of_the_trial(
+    trials: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*given: Any, **named: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tune, "report", full)
+    with pytest.raises(StoreLost) as caught:
+        trials.train()
+    failure = failure_from(cloudpickle.loads(cloudpickle.dumps(caught.value)))
+    reason = "the store cannot be used: OSError: [Errno 28] No space left on device"
+    assert failure == Failure(reason, counted=False, of_store=True)
+
+
+def test_a_checkpoint_that_is_missing_is_a_failure_of_its_trial(trials: Worker) -> None:
+    with pytest.raises(FileNotFoundError):
+        trials.train("0/checkpoint_1")
