@@ -161,6 +161,11 @@ def _refuse(args: TrainingArguments) -> None:
             "AFLoRA cannot train with DeepSpeed: ZeRO partitions gradients and keeps updating "
             "parameters whose requires_grad was turned off; use DDP"
         )
+    if args.restore_callback_states_from_checkpoint:
+        raise ValueError(
+            "restore_callback_states_from_checkpoint puts a new callback in place of this one: "
+            "leave it out, the freezer's state is restored in any case"
+        )
     if args.fsdp:
         raise ValueError(
             "AFLoRA cannot train with FSDP: a shard of a matrix does not tell the matrix's score; "

@@ -150,7 +150,7 @@ class Freezer:
         Raises:
             ValueError: the step is no later than the one before, nothing has a gradient, no matrix
                 has had one until it is time to freeze, a matrix was frozen by someone else, or the
-                optimizer is DeepSpeed's or holds none of the matrices.
+                optimizer is DeepSpeed's, is LBFGS or holds none of the matrices.
         """
         refuse_sharding(optimizer)
         if not isinstance(step, int) or isinstance(step, bool) or step < 0:
@@ -192,9 +192,14 @@ class Freezer:
     def _check_optimizer(
         self, live: Sequence[Projection], optimizer: torch.optim.Optimizer | None
     ) -> None:
-        """One that was made before the adapter trains none of it, and nothing else would tell."""
+        """What nothing else would tell of: frozen matrices that move, or none that trains."""
         if optimizer is None or optimizer is self._checked:
             return
+        if isinstance(optimizer, torch.optim.LBFGS):
+            raise ValueError(
+                "AFLoRA cannot train with LBFGS: it moves parameters that have no gradient, and so "
+                "what was frozen"
+            )
         held = {id(p) for group in optimizer.param_groups for p in group["params"]}
         if not any(id(matrix.parameter) in held for matrix in live):
             raise ValueError(

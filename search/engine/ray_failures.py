@@ -14,6 +14,7 @@ from search.store import StoreLost
 
 # Raised where the model's output is no number: the next attempt would compute the same.
 _FINAL = frozenset({"MetricError"})
+_NO_GPU_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
 def failure_of(trial: Trial) -> Failure:
@@ -41,7 +42,8 @@ def failure_from(error: BaseException) -> Failure:
         reason = f"the store cannot be used: {first_line(error)}"
         return Failure(reason, counted=False, of_store=True)
     kind = type(error).__name__
-    if kind == "OutOfMemoryError":  # torch's, which this package does not import
+    # torch's, which this package does not import, and what CUDA and cuBLAS say themselves.
+    if kind == "OutOfMemoryError" or any(words in text for words in _NO_GPU_MEMORY):
         return Failure(f"out of memory (GPU): {first_line(error)}")
     if isinstance(error, MemoryError) or "can't allocate memory" in text:
         return Failure(f"out of memory (CPU): {first_line(error)}")

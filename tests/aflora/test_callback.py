@@ -185,6 +185,7 @@ def test_fp16_gradients_are_unscaled_once_before_they_are_scored(
     [
         ({"deepspeed": "zero.json"}, "cannot train with DeepSpeed: ZeRO"),
         ({"fsdp": "full_shard"}, "cannot train with FSDP"),
+        ({"restore_callback_states_from_checkpoint": True}, "puts a new callback in place"),
         ({"world_size": 2}, "set ddp_find_unused_parameters=True"),
         ({"world_size": 2, "ddp_find_unused_parameters": False}, "ddp_find_unused_parameters=True"),
     ],

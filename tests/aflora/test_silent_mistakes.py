@@ -25,6 +25,13 @@ def test_an_optimizer_that_was_made_before_the_adapter_is_refused() -> None:
         train(model, freezer, optimizer, range(1))
 
 
+def test_an_optimizer_that_moves_what_was_frozen_is_refused() -> None:
+    model = adapted()
+    optimizer = torch.optim.LBFGS([p for p in model.parameters() if p.requires_grad])
+    with pytest.raises(ValueError, match="cannot train with LBFGS: it moves"):
+        train(model, Freezer.for_model(model, STEPS), optimizer, range(1))
+
+
 def test_an_adapter_that_the_loss_never_reaches_is_told_when_it_is_to_freeze() -> None:
     """As reentrant checkpointing does it: the head has gradients, the adapter none."""
     model = adapted()

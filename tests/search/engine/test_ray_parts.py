@@ -202,6 +202,11 @@ def test_memory_of_a_gpu_is_told_apart_and_what_is_no_number_is_final() -> None:
     from search.metrics import MetricError
 
     assert failure_from(torch.OutOfMemoryError("9 GiB")).reason == "out of memory (GPU): 9 GiB"
+    for told in (
+        "CUDA error: out of memory",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling",
+    ):
+        assert failure_from(RuntimeError(told)).reason == f"out of memory (GPU): {told}"
     assert failure_from(MetricError("NaN")).final
 
 
