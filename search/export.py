@@ -20,7 +20,7 @@ environment.prepare()
 
 from search.engine.run_directory import RunDirectory  # noqa: E402 - see search.run
 from search.engine.runs import Run  # noqa: E402
-from search.environment import WRONG_INPUT  # noqa: E402
+from search.environment import INTERRUPTED, WRONG_INPUT  # noqa: E402
 from search.pareto.front import front  # noqa: E402
 from search.pareto.knee import knee, with_adapter  # noqa: E402
 from search.record import StudyRecord, TrialRecord  # noqa: E402
@@ -38,7 +38,7 @@ _FORMS = ("peft", "aflora", "merged")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0, 1 where what was written does not score as it should, or 2."""
+    """Run the command; 0, 1 where what was written does not score as it should, 2, or 130."""
     parser = argparse.ArgumentParser(
         prog="python -m search.export", description=__doc__.splitlines()[0] if __doc__ else None
     )
@@ -73,11 +73,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="do not measure what was written, which needs the data",
     )
     options = parser.parse_args(arguments)
+    environment.heed_signals()
     try:
         return _export(options)
     except SpecError as error:
         print(error, file=sys.stderr)
         return WRONG_INPUT
+    except KeyboardInterrupt:
+        print("stopped: what is not named above was not exported", file=sys.stderr)
+        return INTERRUPTED
 
 
 def _export(options: argparse.Namespace) -> int:

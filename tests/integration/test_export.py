@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
@@ -35,6 +36,34 @@ def exported(capsys: pytest.CaptureFixture[str]) -> Exporter:
         return status, *capsys.readouterr()
 
     return run_export
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_is_stopped_leaves_nothing_half_written(
+    number: signal.Signals,
+    exported: Exporter,
+    finished: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write = export._Exporting._written
+
+    def written_and_stopped(*given: Any) -> Any:
+        write(*given)
+        signal.raise_signal(number)
+
+    monkeypatch.setattr(export._Exporting, "_written", written_and_stopped)
+    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    try:
+        status, _, trouble = exported(
+            finished, "--trial=best", f"--out={tmp_path / 'adapter'}", "--unchecked"
+        )
+    finally:
+        for each, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
+            signal.signal(each, handler)
+    assert status == 130
+    assert trouble.endswith("stopped: what is not named above was not exported\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_exported_adapter_scores_as_it_did_and_says_how_to_load_it(
