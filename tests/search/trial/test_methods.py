@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from transformers import TrainerState
+from transformers import TrainerState, TrainingArguments
 
 from benchmarks.average_parameters import deberta_v3_base
 from search.spec.settings import (
@@ -36,9 +36,7 @@ def test_every_matrix_has_a_place_of_its_own_in_the_account_of_freezing(kind: st
     method = AFLoRAMethod(settings)
     model = method.apply(tiny_model(kind), 20)
     (callback,) = method.callbacks(None, None)
-    arguments: Any = SimpleNamespace(
-        max_grad_norm=0, deepspeed=None, fsdp=None, world_size=1, output_dir="."
-    )
+    arguments = TrainingArguments(output_dir=".", max_grad_norm=0, use_cpu=True)
     state = TrainerState(max_steps=20)
     callback.on_train_begin(arguments, state, None, model=model)  # type: ignore[arg-type]
     events = method.freezing()
